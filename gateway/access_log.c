@@ -1,0 +1,100 @@
+#include "access_log.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "ring.h"
+
+static_assert(sizeof(struct access_log_record) <= RING_DATA_MAX, "a record fits in a ring's slot");
+
+static const char *const end_names[] = {
+	"closed",
+	"reset",
+	"refused",
+	"unreachable",
+	"connect-timeout",
+	"idle-timeout",
+	"half-closed-timeout",
+	"dead-peer",
+	"no-source-port",
+	"drained",
+	"error",
+};
+static_assert(sizeof(end_names) / sizeof(end_names[0]) == ACCESS_LOG_END_COUNT, "a name an end");
+
+static const char *const by_names[] = { "client", "backend", "gateway" };
+static_assert(sizeof(by_names) / sizeof(by_names[0]) == ACCESS_LOG_BY_COUNT, "a name a party");
+
+const char *access_log_end_name(enum access_log_end end)
+{
+	return end < ACCESS_LOG_END_COUNT ? end_names[end] : "?";
+}
+
+const char *access_log_by_name(enum access_log_by by)
+{
+	return by < ACCESS_LOG_BY_COUNT ? by_names[by] : "?";
+}
+
+static json_t *json_address(const struct sockaddr_any *addr)
+{
+	char text[SOCKADDR_TEXT_MAX];
+
+	if (sockaddr_len(addr) == 0)
+		return json_null();
+	return json_string(sockaddr_format(addr, text));
+}
+
+static json_t *json_milliseconds(uint64_t us)
+{
+	return json_real((double)us / 1000.0);
+}
+
+/* RFC 3339, UTC, milliseconds. */
+static json_t *json_time(uint64_t wall_us)
+{
+	time_t seconds = (time_t)(wall_us / 1000000U);
+	unsigned ms = (unsigned)(wall_us / 1000U % 1000U);
+	char date[32], text[48];
+	struct tm tm;
+
+	if (!gmtime_r(&seconds, &tm))
+		return json_null();
+	strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(text, sizeof(text), "%s.%03uZ", date, ms);
+	return json_string(text);
+}
+
+int access_log_format(const struct access_log_record *record, char *buf, size_t size)
+{
+	enum identity identity =
+		record->identity < IDENTITY_COUNT ? record->identity : IDENTITY_NONE;
+	size_t name_len = strnlen(record->listener, sizeof(record->listener));
+	json_t *json;
+	size_t len;
+
+	json = json_pack(
+		"{s:o, s:s%, s:s, s:o, s:o, s:o, s:o, s:s, s:I, s:I, s:o, s:o, s:s, s:s, s:i}",
+		"time", json_time(record->ended_us), "listener", record->listener, name_len,
+		"protocol", "tcp", "client", json_address(&record->client), "local",
+		json_address(&record->local), "backend", json_address(&record->backend), "source",
+		json_address(&record->source), "identity", config_identity_name(identity),
+		"bytes_in", (json_int_t)record->bytes_in, "bytes_out",
+		(json_int_t)record->bytes_out, "duration_ms",
+		json_milliseconds(record->duration_us), "connect_ms",
+		record->connected ? json_milliseconds(record->connect_us) : json_null(), "end",
+		access_log_end_name(record->end), "by", access_log_by_name(record->by), "worker",
+		(int)record->worker);
+	if (!json)
+		return -ENOMEM;
+	len = json_dumpb(
+		json, buf, size, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(9));
+	json_decref(json);
+	if (len == 0 || len >= size)
+		return -ENOSPC;
+	buf[len] = '\0';
+	return 0;
+}

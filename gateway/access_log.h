@@ -1,0 +1,71 @@
+/*
+ * access_log - one record per flow, written when it has ended.
+ *
+ * A worker puts the record, in binary, into its ring (ring.h) and goes on; the logger process takes
+ * it out, makes a line of JSON of it and writes that. Fields and words: sixgated(8), ACCESS LOG.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config.h"
+#include "sockaddr.h"
+
+/* How a flow ended. */
+enum access_log_end {
+	ACCESS_LOG_CLOSED, /* both sides sent FIN, everything was passed on */
+	ACCESS_LOG_RESET,
+	ACCESS_LOG_REFUSED,	/* by the backend */
+	ACCESS_LOG_UNREACHABLE, /* the network's word, or no route */
+	ACCESS_LOG_CONNECT_TIMEOUT,
+	ACCESS_LOG_IDLE_TIMEOUT,
+	ACCESS_LOG_HALF_CLOSED_TIMEOUT,
+	ACCESS_LOG_DEAD_PEER,
+	ACCESS_LOG_NO_SOURCE_PORT,
+	ACCESS_LOG_DRAINED, /* the gateway stopped */
+	ACCESS_LOG_ERROR,   /* anything else that the kernel said */
+	ACCESS_LOG_END_COUNT
+};
+
+/* Who ended it. */
+enum access_log_by {
+	ACCESS_LOG_BY_CLIENT,
+	ACCESS_LOG_BY_BACKEND,
+	ACCESS_LOG_BY_GATEWAY,
+	ACCESS_LOG_BY_COUNT
+};
+
+struct access_log_record {
+	uint64_t ended_us; /* wall clock */
+	uint64_t bytes_in;
+	uint64_t bytes_out;
+	uint64_t duration_us;
+	uint64_t connect_us;
+	struct sockaddr_any client;
+	struct sockaddr_any local;   /* what the client connected to */
+	struct sockaddr_any backend; /* family 0: none was chosen */
+	struct sockaddr_any source;  /* family 0: no port was bound */
+	uint8_t connected;	     /* connect_us counts */
+	uint8_t end;		     /* enum access_log_end */
+	uint8_t by;		     /* enum access_log_by */
+	uint8_t identity;	     /* enum identity */
+	uint16_t worker;
+	char listener[64]; /* name, cut to fit */
+};
+
+/* The type under which records travel in a ring, beside the lines of the log. */
+enum access_log_ring_type {
+	ACCESS_LOG_RING_LINE, /* one byte of enum log_level, then text */
+	ACCESS_LOG_RING_RECORD,
+};
+
+/*
+ * One line of JSON without newline, NUL-terminated, into buf. 0; -ENOMEM; -ENOSPC. The record may
+ * come from a process that went mad: words out of range become "?".
+ */
+int access_log_format(const struct access_log_record *record, char *buf, size_t size);
+
+const char *access_log_end_name(enum access_log_end end);
+const char *access_log_by_name(enum access_log_by by);

@@ -1,0 +1,61 @@
+/*
+ * admission - accepts clients, as long as there is room for all that a flow needs.
+ *
+ * For every client there is a socket towards a backend before it is accepted, so that nobody is let
+ * in whom we cannot serve. When descriptors, memory or max-flows run out, accepting pauses: clients
+ * wait in the kernel's accept queue, live flows are not touched, and nothing spins. It goes on when
+ * a flow has ended, or after a try every ADMISSION_RETRY_MS.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "config.h"
+#include "log.h"
+#include "loop.h"
+#include "stats.h"
+
+#define ADMISSION_RETRY_MS 100U
+
+struct admission;
+
+struct admission_listener {
+	struct loop_source source;
+	struct admission *admission;
+	const struct config_listener *config;
+	struct sockaddr_any addr; /* as bound */
+	int fd;
+	unsigned batch; /* clients to accept per wake-up: grows while it is used up */
+};
+
+/* Takes over both descriptors, whatever comes of it. */
+typedef void admission_take(void *userdata, const struct admission_listener *listener,
+	int client_fd, const struct sockaddr_any *client, int backend_fd);
+
+struct admission {
+	struct loop *loop;
+	struct stats *stats;
+	admission_take *take;
+	void *userdata;
+	struct admission_listener *listeners;
+	size_t n_listeners;
+	size_t room;  /* clients that may still be accepted */
+	int spare_fd; /* the next client's backend socket, or -1 */
+	bool paused;
+	bool closed;
+	struct timer retry;
+	struct log_limit log;
+};
+
+/* listeners: fd, config and addr are filled in; the rest is set here. 0 or a negative errno. */
+int admission_init(struct admission *admission, struct loop *loop, struct stats *stats,
+	struct admission_listener *listeners, size_t n, admission_take *take, void *userdata);
+
+/* Called after each batch of events with the number of clients that there is room for now. */
+void admission_update(struct admission *admission, size_t room);
+
+/* Accepts those who wait in the queues, then closes this process's listening sockets for good. */
+void admission_close(struct admission *admission);
+
+void admission_destroy(struct admission *admission);

@@ -1,0 +1,24 @@
+/*
+ * config_file - reads sixgated.conf(5) with libconfuse into a struct config.
+ *
+ * A mistake is answered with file, line, what was read and what would be right. Nothing outside
+ * the result is touched.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include "config.h"
+
+#define CONFIG_ERROR_MAX 512
+
+/*
+ * Read and check the file. 0 and a configuration that the caller frees; or a negative errno
+ * (-EINVAL for its contents, else what open or read said) and one sentence without newline in
+ * error: "FILE:LINE: what was read; what would be right".
+ */
+int config_file_load(const char *path, struct config **ret_config, char error[CONFIG_ERROR_MAX]);
+
+/* The same from memory, for tests and fuzzing; name stands for the path in messages. */
+int config_file_parse(const char *name, const char *text, size_t len, struct config **ret_config,
+	char error[CONFIG_ERROR_MAX]);

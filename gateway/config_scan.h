@@ -1,0 +1,43 @@
+/*
+ * config_scan - where the sections of a configuration file begin, and whether all are closed.
+ *
+ * libconfuse knows the line it is at, but not where a section began, is vague about a file that
+ * ends too early, and lets the second of two values win. This is a first look at the text that
+ * answers just that: it tells strings, comments, words and braces apart, and judges nothing else.
+ */
+#pragma once
+
+#include <stddef.h>
+
+struct config_scan_section {
+	char keyword[16]; /* "listener", "pool", "backend", ...; cut to fit */
+	int line;
+};
+
+struct config_scan {
+	struct config_scan_section *sections; /* in the order of the file */
+	size_t n_sections;
+	size_t n_allocated;
+};
+
+enum config_scan_flaw {
+	CONFIG_SCAN_FINE,
+	CONFIG_SCAN_OPEN_BRACE,	  /* never closed */
+	CONFIG_SCAN_STRAY_BRACE,  /* closes nothing */
+	CONFIG_SCAN_OPEN_STRING,  /* a quotation mark without its twin */
+	CONFIG_SCAN_OPEN_COMMENT, /* no end of comment */
+	CONFIG_SCAN_TOO_DEEP,
+	CONFIG_SCAN_TWICE, /* an option given before in its section */
+};
+
+/*
+ * 0 or -ENOMEM. ret_flaw tells the first flaw and ret_line its line, for an open one that of its
+ * beginning. The caller destroys the scan either way.
+ */
+int config_scan_run(struct config_scan *scan, const char *text, size_t len,
+	enum config_scan_flaw *ret_flaw, int *ret_line);
+
+void config_scan_destroy(struct config_scan *scan);
+
+/* The line of the nth section (from 0) of that keyword; 0 if there is none. */
+int config_scan_line(const struct config_scan *scan, const char *keyword, size_t nth);

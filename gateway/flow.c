@@ -1,0 +1,95 @@
+#include "flow.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+
+static_assert(STATS_ENDED_ERROR - STATS_ENDED_CLOSED == ACCESS_LOG_ERROR - ACCESS_LOG_CLOSED,
+	"a counter for each way to end, in the same order");
+
+void flow_table_init(struct flow_table *table, struct loop *loop, struct stats *stats, size_t limit)
+{
+	*table = (struct flow_table){ .loop = loop, .stats = stats, .ring_wake_fd = -1 };
+	slab_init(&table->slab, sizeof(struct flow), limit);
+	list_init(&table->live);
+	list_init(&table->dead);
+}
+
+void flow_table_destroy(struct flow_table *table)
+{
+	assert(list_empty(&table->live));
+	slab_destroy(&table->slab);
+}
+
+struct flow *flow_new(struct flow_table *table)
+{
+	struct flow *flow = slab_get(&table->slab);
+
+	if (!flow)
+		return NULL;
+	*flow = (struct flow){ .state = FLOW_CONNECTING };
+	flow->side[FLOW_CLIENT].end.fd = flow->side[FLOW_BACKEND].end.fd = -1;
+	list_init(&flow->turn);
+	list_append(&table->live, &flow->node);
+	stats_add(table->stats, STATS_LIVE_FLOWS, 1);
+	return flow;
+}
+
+static void flow_record(const struct flow_table *table, const struct flow *flow,
+	enum access_log_end end, enum access_log_by by)
+{
+	uint64_t now_us = clock_monotonic_us();
+	struct access_log_record record = {
+		.ended_us = clock_wall_us(),
+		.bytes_in = stream_bytes(&flow->side[FLOW_CLIENT].stream),
+		.bytes_out = stream_bytes(&flow->side[FLOW_BACKEND].stream),
+		.duration_us = now_us - flow->accepted_us,
+		.connected = flow->connected_us != 0,
+		.client = flow->client,
+		.local = flow->local,
+		.source = flow->source,
+		.end = (uint8_t)end,
+		.by = (uint8_t)by,
+		.identity = (uint8_t)flow->listener->identity,
+		.worker = table->worker,
+	};
+	const uint64_t one = 1;
+
+	if (record.connected)
+		record.connect_us = flow->connected_us - flow->accepted_us;
+	if (flow->backend)
+		record.backend = flow->backend->addr;
+	snprintf(record.listener, sizeof(record.listener), "%s", flow->listener->name);
+	ring_push(table->ring, ACCESS_LOG_RING_RECORD, &record, sizeof(record));
+	if (ring_must_wake(table->ring) && write(table->ring_wake_fd, &one, sizeof(one)) < 0) {
+		/* EAGAIN: the reader has not yet seen an earlier wake-up. */
+	}
+}
+
+void flow_end(
+	struct flow_table *table, struct flow *flow, enum access_log_end end, enum access_log_by by)
+{
+	assert(flow->state != FLOW_DEAD);
+	if (table->ring)
+		flow_record(table, flow, end, by);
+	stats_add(table->stats, STATS_ENDED_CLOSED + (unsigned)end, 1);
+	stats_add(table->stats, STATS_BYTES_IN, stream_bytes(&flow->side[FLOW_CLIENT].stream));
+	stats_add(table->stats, STATS_BYTES_OUT, stream_bytes(&flow->side[FLOW_BACKEND].stream));
+	stats_drop(table->stats, STATS_LIVE_FLOWS);
+	loop_timer_cancel(table->loop, &flow->timer);
+	list_remove(&flow->turn);
+	list_remove(&flow->node);
+	list_append(&table->dead, &flow->node);
+	flow->state = FLOW_DEAD;
+}
+
+void flow_table_reap(struct flow_table *table)
+{
+	struct list_node *node;
+
+	while ((node = list_pop(&table->dead)))
+		slab_put(&table->slab, list_entry(node, struct flow, node));
+}

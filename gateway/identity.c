@@ -1,0 +1,43 @@
+#include "identity.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <proxyhdr.h>
+#include <string.h>
+
+static_assert(IDENTITY_HEADER_MAX >= PROXYHDR_V1_MAX, "room for every header without TLVs");
+static_assert(IDENTITY_HEADER_MAX >= PROXYHDR_V2_INET6_LEN, "room for every header without TLVs");
+
+static void endpoint_set(struct proxyhdr_endpoint *endpoint, const struct sockaddr_any *addr)
+{
+	if (sockaddr_family(addr) == AF_INET)
+		memcpy(endpoint->addr, &addr->in.sin_addr, sizeof(addr->in.sin_addr));
+	else
+		memcpy(endpoint->addr, &addr->in6.sin6_addr, sizeof(addr->in6.sin6_addr));
+	endpoint->port = sockaddr_port(addr);
+}
+
+int identity_header(enum identity identity, const struct sockaddr_any *client,
+	const struct sockaddr_any *local, uint8_t buf[IDENTITY_HEADER_MAX], size_t *ret_len)
+{
+	struct sockaddr_any src = *client, dst = *local;
+	struct proxyhdr header;
+
+	if (identity == IDENTITY_NONE) {
+		*ret_len = 0;
+		return 0;
+	}
+	sockaddr_unmap(&src);
+	sockaddr_unmap(&dst);
+	if (sockaddr_family(&src) != sockaddr_family(&dst) || sockaddr_len(&src) == 0)
+		return -EINVAL;
+	header = (struct proxyhdr){
+		.version = identity == IDENTITY_PROXY_V1 ? 1 : 2,
+		.command = PROXYHDR_PROXY,
+		.family = sockaddr_family(&src) == AF_INET ? PROXYHDR_INET : PROXYHDR_INET6,
+		.transport = PROXYHDR_STREAM,
+	};
+	endpoint_set(&header.src, &src);
+	endpoint_set(&header.dst, &dst);
+	return proxyhdr_encode(&header, buf, IDENTITY_HEADER_MAX, ret_len);
+}

@@ -1,0 +1,72 @@
+#include "listener.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static int set_flag(int fd, int level, int option)
+{
+	const int on = 1;
+
+	return setsockopt(fd, level, option, &on, sizeof(on)) < 0 ? -errno : 0;
+}
+
+static int open_bound(const struct config_listener *config, const struct sockaddr_any *bind_addr,
+	bool shared, int *ret_fd)
+{
+	int v6only = config->v6only;
+	int fd, err;
+
+	fd = socket(sockaddr_family(bind_addr), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	err = set_flag(fd, SOL_SOCKET, SO_REUSEADDR);
+	if (!err && shared)
+		err = set_flag(fd, SOL_SOCKET, SO_REUSEPORT);
+	if (!err && sockaddr_family(bind_addr) == AF_INET6 &&
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof(v6only)) < 0)
+		err = -errno;
+	if (!err && bind(fd, &bind_addr->sa, sockaddr_len(bind_addr)) < 0)
+		err = -errno;
+	if (err) {
+		close(fd);
+		return err;
+	}
+	*ret_fd = fd;
+	return 0;
+}
+
+int listener_probe(const struct config_listener *config, const struct sockaddr_any *bind_addr)
+{
+	int fd, err;
+
+	err = open_bound(config, bind_addr, false, &fd);
+	if (!err)
+		close(fd);
+	return err;
+}
+
+int listener_open(
+	const struct config_listener *config, const struct sockaddr_any *bind_addr, int *ret_fd)
+{
+	const struct linger reset = { .l_onoff = 1, .l_linger = 0 };
+	int fd, err;
+
+	err = open_bound(config, bind_addr, true, &fd);
+	if (err)
+		return err;
+	err = set_flag(fd, IPPROTO_TCP, TCP_NODELAY);
+	if (!err)
+		err = set_flag(fd, SOL_SOCKET, SO_OOBINLINE);
+	if (!err && setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)) < 0)
+		err = -errno;
+	if (!err && listen(fd, (int)config->backlog) < 0)
+		err = -errno;
+	if (err) {
+		close(fd);
+		return err;
+	}
+	*ret_fd = fd;
+	return 0;
+}

@@ -1,0 +1,26 @@
+/*
+ * listener - the sockets on which clients arrive.
+ *
+ * The supervisor opens one socket per bind address and worker (SO_REUSEPORT) and keeps them open,
+ * so that a worker that is replaced leaves its accept queue to its successor.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "config.h"
+
+/*
+ * Whether anybody else listens there: -EADDRINUSE then. SO_REUSEPORT would silently share the
+ * address with any process of our user.
+ */
+int listener_probe(const struct config_listener *config, const struct sockaddr_any *bind_addr);
+
+/*
+ * A listening, non-blocking socket. Everything that accepted sockets inherit is set on it:
+ * TCP_NODELAY, urgent bytes in line, and a zero linger time, so that a connection which ends in any
+ * way but an orderly close (a worker that dies, too) ends as a reset and never looks complete.
+ * 0 or a negative errno.
+ */
+int listener_open(
+	const struct config_listener *config, const struct sockaddr_any *bind_addr, int *ret_fd);

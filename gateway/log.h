@@ -1,0 +1,58 @@
+/*
+ * log - lines for the operator.
+ *
+ * Lines go to a sink, standard error unless set otherwise; a process chooses it once, at start.
+ * This level and sink are the one piece of state that the whole process shares. Never called on the
+ * relay's hot path; what an outsider can provoke goes through a log_limit.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum log_level {
+	LOG_LEVEL_ERROR,
+	LOG_LEVEL_WARNING,
+	LOG_LEVEL_INFO,
+	LOG_LEVEL_DEBUG,
+	LOG_LEVEL_COUNT
+};
+
+#define LOG_LINE_MAX 240 /* longer lines are cut */
+
+/* line has len bytes, no newline, and a NUL behind it. */
+typedef void log_sink(void *userdata, enum log_level level, const char *line, size_t len);
+
+void log_set_level(enum log_level level);
+
+/* NULL restores standard error. */
+void log_set_sink(log_sink *sink, void *userdata);
+
+void log_write(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The default sink: one write(2) to standard error, "<N>" in front if that is the journal. */
+void log_to_stderr(void *userdata, enum log_level level, const char *line, size_t len);
+
+const char *log_level_name(enum log_level level);
+
+#define log_error(...)	 log_write(LOG_LEVEL_ERROR, __VA_ARGS__)
+#define log_warning(...) log_write(LOG_LEVEL_WARNING, __VA_ARGS__)
+#define log_info(...)	 log_write(LOG_LEVEL_INFO, __VA_ARGS__)
+#define log_debug(...)	 log_write(LOG_LEVEL_DEBUG, __VA_ARGS__)
+
+/* At most LOG_LIMIT_BURST lines of one kind in LOG_LIMIT_MS; start it as all zero. */
+#define LOG_LIMIT_BURST 5U
+#define LOG_LIMIT_MS	10000U
+
+struct log_limit {
+	uint64_t since_ms;
+	unsigned lines;
+	unsigned suppressed;
+};
+
+/*
+ * Whether the line may be written now. ret_suppressed: how many of its kind were not since the last
+ * one that was, to be named in the line.
+ */
+bool log_allowed(struct log_limit *limit, uint64_t now_ms, unsigned *ret_suppressed);

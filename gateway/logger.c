@@ -1,0 +1,167 @@
+#include "logger.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "access_log.h"
+#include "journal.h"
+#include "log.h"
+#include "sandbox.h"
+
+/* While records keep coming they are fetched this often, so that no worker has to wake us. */
+#define FETCH_MS 10
+
+#define BUFFER_SIZE 65536U
+#define LINE_MAX_   2048U
+
+struct logger {
+	const struct logger_setup *setup;
+	size_t used;
+	uint64_t lost_said;
+	bool write_failed;
+	char buffer[BUFFER_SIZE];
+};
+
+static void flush_access(struct logger *logger)
+{
+	size_t done = 0;
+
+	while (done < logger->used) {
+		ssize_t n =
+			write(logger->setup->access_fd, logger->buffer + done, logger->used - done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			if (!logger->write_failed)
+				log_error("access log: %s; records are lost until it can be "
+					  "written again",
+					strerror(errno));
+			logger->write_failed = true;
+			break;
+		}
+		logger->write_failed = false;
+		done += (size_t)n;
+	}
+	logger->used = 0;
+}
+
+static void write_record(struct logger *logger, const void *data, size_t len)
+{
+	struct access_log_record record;
+	char line[LINE_MAX_];
+	size_t line_len;
+
+	if (len != sizeof(record))
+		return;
+	memcpy(&record, data, sizeof(record));
+	if (access_log_format(&record, line, sizeof(line) - 1) < 0) {
+		log_error("access log: a record could not be formatted and is lost");
+		return;
+	}
+	if (logger->setup->access_fd < 0) {
+		journal_access(line);
+		return;
+	}
+	line_len = strlen(line);
+	line[line_len++] = '\n';
+	if (logger->used + line_len > sizeof(logger->buffer))
+		flush_access(logger);
+	memcpy(logger->buffer + logger->used, line, line_len);
+	logger->used += line_len;
+}
+
+static void write_line(char *data, size_t len)
+{
+	enum log_level level = (enum log_level)data[0];
+
+	if (len >= 1 && level < LOG_LEVEL_COUNT)
+		log_write(level, "%.*s", (int)(len - 1), data + 1);
+}
+
+/* Whether anything was there. */
+static bool fetch(struct logger *logger)
+{
+	char data[RING_DATA_MAX];
+	bool any = false;
+	uint64_t lost = 0;
+	uint32_t type;
+	size_t len;
+
+	for (size_t i = 0; i < logger->setup->n_rings; i++) {
+		struct ring *ring = logger->setup->rings[i];
+
+		while (ring_pop(ring, &type, data, &len)) {
+			any = true;
+			if (type == ACCESS_LOG_RING_RECORD)
+				write_record(logger, data, len);
+			else
+				write_line(data, len);
+		}
+		lost += ring_lost(ring);
+	}
+	flush_access(logger);
+	if (lost != logger->lost_said)
+		log_warning("%llu log or access records lost, as they came faster than they could "
+			    "be written",
+			(unsigned long long)(lost - logger->lost_said));
+	logger->lost_said = lost;
+	return any;
+}
+
+/* False: something came in meanwhile. */
+static bool all_asleep(const struct logger *logger)
+{
+	bool asleep = true;
+
+	for (size_t i = 0; i < logger->setup->n_rings; i++)
+		asleep = ring_sleep(logger->setup->rings[i]) && asleep;
+	return asleep;
+}
+
+/* True: the channel has closed. */
+static bool wait_for_more(struct logger *logger, int timeout_ms)
+{
+	struct pollfd fds[] = {
+		{ .fd = logger->setup->channel_fd, .events = POLLIN },
+		{ .fd = logger->setup->wake_fd, .events = POLLIN },
+	};
+	uint64_t count;
+
+	/* While fetching on a clock, wake-ups are no news. */
+	if (poll(fds, timeout_ms < 0 ? 2 : 1, timeout_ms) <= 0)
+		return false;
+	if (fds[1].revents && read(logger->setup->wake_fd, &count, sizeof(count)) < 0) {
+		/* EAGAIN: no more news than expected. */
+	}
+	return fds[0].revents != 0;
+}
+
+int logger_run(const struct logger_setup *setup)
+{
+	struct logger *logger = calloc(1, sizeof(*logger));
+	bool closed = false;
+	int err;
+
+	if (!logger)
+		return EXIT_FAILURE;
+	logger->setup = setup;
+	for (size_t i = 0; i < setup->n_rings; i++)
+		logger->lost_said += ring_lost(setup->rings[i]);
+	err = sandbox_drop_privileges(setup->config->user);
+	if (err)
+		log_warning("logger: cannot give up privileges: %s", strerror(-err));
+	while (!closed) {
+		if (fetch(logger))
+			closed = wait_for_more(logger, FETCH_MS);
+		else if (all_asleep(logger))
+			closed = wait_for_more(logger, -1);
+	}
+	fetch(logger);
+	free(logger);
+	return EXIT_SUCCESS;
+}

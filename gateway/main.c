@@ -1,0 +1,43 @@
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sysexits.h>
+
+#include "log.h"
+#include "options.h"
+#include "supervisor.h"
+
+static int run(const struct options *options)
+{
+	switch (options->action) {
+	case OPTIONS_HELP:
+		fputs(options_usage(), stdout);
+		return EXIT_SUCCESS;
+	case OPTIONS_VERSION:
+		puts("sixgated " SIXGATE_VERSION);
+		return EXIT_SUCCESS;
+	case OPTIONS_CHECK:
+		printf("%s: ok\n", options->path);
+		return EXIT_SUCCESS;
+	case OPTIONS_RUN:
+		log_set_level((enum log_level)options->config->log_level);
+		return supervisor_run(options->config);
+	}
+	return EXIT_FAILURE;
+}
+
+int main(int argc, char **argv)
+{
+	char error[CONFIG_ERROR_MAX];
+	struct options options = { 0 };
+	int status, err;
+
+	err = options_parse(argc, argv, &options, error);
+	if (err) {
+		fprintf(stderr, "sixgated: %s\n", error);
+		return err == -EBADMSG ? EX_CONFIG : err == -EINVAL ? EX_USAGE : EX_OSERR;
+	}
+	status = run(&options);
+	config_free(options.config);
+	return status;
+}

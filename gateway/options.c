@@ -1,0 +1,250 @@
+#include "options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum option_id {
+	OPTION_CONFIG = 1,
+	OPTION_CHECK,
+	OPTION_LISTEN,
+	OPTION_BACKEND,
+	OPTION_IDENTITY,
+	OPTION_SOURCE,
+	OPTION_WORKERS,
+	OPTION_ACCESS_LOG,
+	OPTION_LOG_LEVEL,
+	OPTION_USER,
+	OPTION_HELP,
+	OPTION_VERSION,
+	OPTION_COUNT
+};
+
+static const struct option long_options[] = {
+	{ "config", required_argument, NULL, OPTION_CONFIG },
+	{ "check", required_argument, NULL, OPTION_CHECK },
+	{ "listen", required_argument, NULL, OPTION_LISTEN },
+	{ "backend", required_argument, NULL, OPTION_BACKEND },
+	{ "identity", required_argument, NULL, OPTION_IDENTITY },
+	{ "source", required_argument, NULL, OPTION_SOURCE },
+	{ "workers", required_argument, NULL, OPTION_WORKERS },
+	{ "access-log", required_argument, NULL, OPTION_ACCESS_LOG },
+	{ "log-level", required_argument, NULL, OPTION_LOG_LEVEL },
+	{ "user", required_argument, NULL, OPTION_USER },
+	{ "help", no_argument, NULL, OPTION_HELP },
+	{ "version", no_argument, NULL, OPTION_VERSION },
+	{ NULL, 0, NULL, 0 },
+};
+
+static const char usage_text[] =
+	"usage: sixgated --config FILE [--log-level LEVEL]\n"
+	"       sixgated --check FILE\n"
+	"       sixgated --listen ADDRESS:PORT... --backend IPV4:PORT...\n"
+	"                [--identity proxy-v2|proxy-v1|none] [--source IPV4]...\n"
+	"                [--workers auto|N] [--access-log off|stdout|stderr|journal|PATH]\n"
+	"                [--log-level error|warning|info|debug] [--user NAME]\n"
+	"       sixgated --help | --version\n"
+	"\n"
+	"Accepts clients over IPv6 and IPv4, connects them to IPv4 servers, and tells the\n"
+	"servers by the PROXY protocol who they are. Example:\n"
+	"\n"
+	"       sixgated --listen '[::]:8080' --backend 192.0.2.10:80\n"
+	"\n"
+	"sixgated(8) and sixgated.conf(5) say more.\n";
+
+const char *options_usage(void)
+{
+	return usage_text;
+}
+
+/* What the command line has said so far. */
+struct command {
+	char *error; /* CONFIG_ERROR_MAX */
+	struct config *config;
+	struct config_listener *listener;
+	struct config_pool *pool;
+	const char *path;
+	const char *log_level;
+	bool check;
+	const char *other; /* the first option that a file excludes */
+};
+
+__attribute__((format(printf, 2, 3))) static int fail(
+	struct command *command, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(command->error, CONFIG_ERROR_MAX, format, args);
+	va_end(args);
+	return -EINVAL;
+}
+
+static const char *name_of(int id)
+{
+	for (const struct option *o = long_options; o->name; o++)
+		if (o->val == id)
+			return o->name;
+	return "?";
+}
+
+static int take_file(struct command *command, int id, const char *value)
+{
+	if (command->path)
+		return fail(command, "--%s %s: there is a file already, %s; name one", name_of(id),
+			value, command->path);
+	command->path = value;
+	command->check = id == OPTION_CHECK;
+	return 0;
+}
+
+static int take_value(struct command *command, int id, const char *value)
+{
+	struct config *config = command->config;
+	const char *reason = "";
+	int err = 0;
+
+	switch ((enum option_id)id) {
+	case OPTION_CONFIG:
+	case OPTION_CHECK:
+		return take_file(command, id, value);
+	case OPTION_LISTEN:
+		err = config_add_bind(config, command->listener, value, &reason);
+		break;
+	case OPTION_BACKEND:
+		err = config_add_backend(command->pool, value, 1, &reason);
+		break;
+	case OPTION_IDENTITY:
+		err = config_parse_identity(value, &command->listener->identity, &reason);
+		break;
+	case OPTION_SOURCE:
+		err = config_add_source(command->pool, value, &reason);
+		break;
+	case OPTION_WORKERS:
+		err = config_parse_workers(value, &config->workers, &reason);
+		break;
+	case OPTION_ACCESS_LOG:
+		err = config_set_access_log(config, value, &reason);
+		break;
+	case OPTION_LOG_LEVEL:
+		command->log_level = value;
+		err = config_parse_log_level(value, &config->log_level, &reason);
+		break;
+	case OPTION_USER:
+		err = config_set_user(config, value, &reason);
+		break;
+	case OPTION_HELP:
+	case OPTION_VERSION:
+	case OPTION_COUNT:
+		break;
+	}
+	if (err == -EINVAL)
+		return fail(command, "--%s %.100s: %s", name_of(id), value, reason);
+	if (!err && id != OPTION_LOG_LEVEL && !command->other)
+		command->other = name_of(id);
+	return err;
+}
+
+/* Loads the file in place of what the command line has built. */
+static int load_file(struct command *command)
+{
+	struct config *config;
+	int err;
+
+	if (command->other)
+		return fail(command,
+			"--%s: a file says all of this; give either --%s or %s, not both",
+			command->other, command->check ? "check" : "config",
+			"--listen and --backend");
+	err = config_file_load(command->path, &config, command->error);
+	if (err)
+		return err == -ENOMEM ? err : -EBADMSG;
+	if (command->log_level)
+		config->log_level = command->config->log_level;
+	config_free(command->config);
+	command->config = config;
+	return 0;
+}
+
+static int finish(struct command *command)
+{
+	if (command->path)
+		return load_file(command);
+	if (command->listener->n_binds == 0 && command->pool->n_backends == 0)
+		return fail(command, "nothing to do: give --config FILE, or --listen '[::]:8080' "
+				     "--backend 192.0.2.10:80; --help tells more");
+	if (command->listener->n_binds == 0)
+		return fail(command, "--listen is missing: add --listen '[::]:8080'");
+	if (command->pool->n_backends == 0)
+		return fail(command, "--backend is missing: add --backend 192.0.2.10:80");
+	return 0;
+}
+
+static int unknown(struct command *command, int id, char **argv)
+{
+	if (id == ':')
+		return fail(command, "%s: its value is missing; --help shows what it takes",
+			argv[optind - 1]);
+	return fail(
+		command, "%.100s: there is no such option; --help lists them", argv[optind - 1]);
+}
+
+static int parse_words(
+	struct command *command, int argc, char **argv, enum options_action *ret_action)
+{
+	int id, err = 0;
+
+	optind = 0; /* starts over: tests call this more than once */
+	while (!err && (id = getopt_long(argc, argv, ":", long_options, NULL)) != -1) {
+		if (id == '?' || id == ':')
+			return unknown(command, id, argv);
+		if (id == OPTION_HELP || id == OPTION_VERSION) {
+			*ret_action = id == OPTION_HELP ? OPTIONS_HELP : OPTIONS_VERSION;
+			return 0;
+		}
+		err = take_value(command, id, optarg);
+	}
+	if (!err && optind < argc)
+		return fail(command, "%.100s: what is this word for? Options begin with --",
+			argv[optind]);
+	if (!err)
+		err = finish(command);
+	*ret_action = command->check ? OPTIONS_CHECK : OPTIONS_RUN;
+	return err;
+}
+
+int options_parse(int argc, char **argv, struct options *ret_options, char error[CONFIG_ERROR_MAX])
+{
+	struct command command = { .error = error, .config = config_new() };
+	enum options_action action = OPTIONS_RUN;
+	const char *reason;
+	int err = -ENOMEM;
+
+	error[0] = '\0';
+	if (!command.config)
+		goto fail;
+	err = config_add_listener(command.config, "listen", &command.listener, &reason);
+	if (!err)
+		err = config_add_pool(command.config, "backends", &command.pool, &reason);
+	if (!err)
+		err = parse_words(&command, argc, argv, &action);
+	if (err)
+		goto fail;
+	if (action == OPTIONS_HELP || action == OPTIONS_VERSION) {
+		config_free(command.config);
+		command.config = NULL;
+	}
+	*ret_options = (struct options){
+		.action = action,
+		.config = command.config,
+		.path = command.path,
+	};
+	return 0;
+fail:
+	if (!error[0])
+		snprintf(error, CONFIG_ERROR_MAX, "%s", strerror(-err));
+	config_free(command.config);
+	return err;
+}

@@ -1,0 +1,31 @@
+/*
+ * options - the command line of sixgated(8).
+ *
+ * Either --config FILE, --check FILE, or --listen with --backend; never a mixture.
+ */
+#pragma once
+
+#include "config.h"
+#include "config_file.h"
+
+enum options_action {
+	OPTIONS_RUN,	 /* run with config */
+	OPTIONS_CHECK,	 /* config was read and is right: say so and end */
+	OPTIONS_HELP,	 /* print options_usage() on stdout */
+	OPTIONS_VERSION, /* print the version on stdout */
+};
+
+struct options {
+	enum options_action action;
+	struct config *config; /* for RUN and CHECK; the caller frees it */
+	const char *path;      /* the configuration file, or NULL; points into argv */
+};
+
+const char *options_usage(void);
+
+/*
+ * Parse argv and load the configuration that it names. 0; -EINVAL for a wrong command line;
+ * -EBADMSG for a file that is wrong or cannot be read; -ENOMEM. On failure error has one sentence
+ * that names the place, what was read and what would be right.
+ */
+int options_parse(int argc, char **argv, struct options *ret_options, char error[CONFIG_ERROR_MAX]);

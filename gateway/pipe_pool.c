@@ -1,0 +1,77 @@
+#include "pipe_pool.h"
+
+#include <assert.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+void pipe_pool_init(struct pipe_pool *pool, size_t limit)
+{
+	*pool = (struct pipe_pool){ .limit = limit };
+}
+
+static struct pipe_pool_pipe *pipe_make(void)
+{
+	struct pipe_pool_pipe *pipe = malloc(sizeof(*pipe));
+	int fds[2], size;
+
+	if (!pipe)
+		return NULL;
+	if (pipe2(fds, O_NONBLOCK | O_CLOEXEC) < 0) {
+		free(pipe);
+		return NULL;
+	}
+	(void)fcntl(fds[1], F_SETPIPE_SZ, (int)PIPE_POOL_SIZE);
+	size = fcntl(fds[1], F_GETPIPE_SZ);
+	*pipe = (struct pipe_pool_pipe){
+		.read_fd = fds[0],
+		.write_fd = fds[1],
+		.size = size > 0 ? (size_t)size : 4096,
+	};
+	return pipe;
+}
+
+struct pipe_pool_pipe *pipe_pool_get(struct pipe_pool *pool)
+{
+	struct pipe_pool_pipe *pipe = pool->free;
+
+	if (pipe) {
+		pool->free = pipe->next;
+		return pipe;
+	}
+	if (pool->made >= pool->limit)
+		return NULL;
+	pipe = pipe_make();
+	if (pipe)
+		pool->made++;
+	return pipe;
+}
+
+void pipe_pool_put(struct pipe_pool *pool, struct pipe_pool_pipe *pipe)
+{
+	if (!pipe)
+		return;
+	pipe->next = pool->free;
+	pool->free = pipe;
+}
+
+void pipe_pool_discard(struct pipe_pool *pool, struct pipe_pool_pipe *pipe)
+{
+	if (!pipe)
+		return;
+	assert(pool->made > 0);
+	close(pipe->read_fd);
+	close(pipe->write_fd);
+	free(pipe);
+	pool->made--;
+}
+
+void pipe_pool_destroy(struct pipe_pool *pool)
+{
+	while (pool->free) {
+		struct pipe_pool_pipe *pipe = pool->free;
+
+		pool->free = pipe->next;
+		pipe_pool_discard(pool, pipe);
+	}
+}

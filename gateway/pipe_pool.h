@@ -1,0 +1,37 @@
+/*
+ * pipe_pool - empty pipes for splice(2), kept for reuse.
+ *
+ * Pipes are made when first needed, up to a limit, and are only given back empty. Where the kernel
+ * grants less room than asked for (pipe-user-pages-soft), the pipe is used as it is.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#define PIPE_POOL_SIZE (512U * 1024U) /* room asked for, bytes */
+
+struct pipe_pool_pipe {
+	int read_fd;
+	int write_fd;
+	size_t size; /* room granted, bytes */
+	struct pipe_pool_pipe *next;
+};
+
+struct pipe_pool {
+	struct pipe_pool_pipe *free;
+	size_t made;
+	size_t limit;
+};
+
+void pipe_pool_init(struct pipe_pool *pool, size_t limit);
+
+/* NULL: at the limit, or no descriptor or memory to be had. */
+struct pipe_pool_pipe *pipe_pool_get(struct pipe_pool *pool);
+
+/* The pipe must be empty. Takes NULL. */
+void pipe_pool_put(struct pipe_pool *pool, struct pipe_pool_pipe *pipe);
+
+/* For a pipe that still holds bytes of a flow that ended: closed, never reused. Takes NULL. */
+void pipe_pool_discard(struct pipe_pool *pool, struct pipe_pool_pipe *pipe);
+
+void pipe_pool_destroy(struct pipe_pool *pool);

@@ -1,0 +1,109 @@
+#include "ring.h"
+
+#include <assert.h>
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+
+/*
+ * Theory of operation
+ *
+ * head counts records written, tail records read; head - tail lie in the ring. Only the writer
+ * stores head and only the reader stores tail; release on store and acquire on load order the
+ * slot's contents. Each side keeps to its own cache line. To sleep, the reader sets "asleep" and
+ * looks once more; to wake it, the writer publishes head and then takes "asleep" down. Both are
+ * sequentially consistent, so one of them sees the other.
+ */
+struct slot {
+	uint32_t type;
+	uint32_t len;
+	uint8_t data[RING_DATA_MAX];
+};
+static_assert(sizeof(struct slot) % 64 == 0, "slots end on cache lines");
+
+struct ring {
+	alignas(64) _Atomic uint64_t head;
+	_Atomic uint64_t lost;
+	alignas(64) _Atomic uint64_t tail;
+	_Atomic bool asleep;
+	alignas(64) size_t n_slots;
+	struct slot slots[];
+};
+
+static size_t ring_bytes(size_t n_slots)
+{
+	return sizeof(struct ring) + n_slots * sizeof(struct slot);
+}
+
+struct ring *ring_create(size_t n_slots)
+{
+	struct ring *ring;
+
+	assert(n_slots > 0 && (n_slots & (n_slots - 1)) == 0);
+	ring = mmap(NULL, ring_bytes(n_slots), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+		-1, 0);
+	if (ring == MAP_FAILED)
+		return NULL;
+	ring->n_slots = n_slots;
+	return ring;
+}
+
+void ring_destroy(struct ring *ring)
+{
+	if (ring)
+		munmap(ring, ring_bytes(ring->n_slots));
+}
+
+bool ring_push(struct ring *ring, uint32_t type, const void *data, size_t len)
+{
+	uint64_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
+	struct slot *slot = &ring->slots[head & (ring->n_slots - 1)];
+
+	assert(len <= RING_DATA_MAX);
+	if (head - atomic_load_explicit(&ring->tail, memory_order_acquire) >= ring->n_slots) {
+		atomic_fetch_add_explicit(&ring->lost, 1, memory_order_relaxed);
+		return false;
+	}
+	slot->type = type;
+	slot->len = (uint32_t)len;
+	memcpy(slot->data, data, len);
+	atomic_store(&ring->head, head + 1);
+	return true;
+}
+
+bool ring_must_wake(struct ring *ring)
+{
+	return atomic_load(&ring->asleep) && atomic_exchange(&ring->asleep, false);
+}
+
+bool ring_pop(struct ring *ring, uint32_t *ret_type, void *data, size_t *ret_len)
+{
+	uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
+	struct slot *slot = &ring->slots[tail & (ring->n_slots - 1)];
+	size_t len;
+
+	if (tail == atomic_load(&ring->head))
+		return false;
+	/* The writer is another process, and the less trusted one. */
+	len = slot->len <= RING_DATA_MAX ? slot->len : RING_DATA_MAX;
+	memcpy(data, slot->data, len);
+	*ret_type = slot->type;
+	*ret_len = len;
+	atomic_store_explicit(&ring->tail, tail + 1, memory_order_release);
+	return true;
+}
+
+bool ring_sleep(struct ring *ring)
+{
+	atomic_store(&ring->asleep, true);
+	if (atomic_load(&ring->head) == atomic_load_explicit(&ring->tail, memory_order_relaxed))
+		return true;
+	atomic_store(&ring->asleep, false);
+	return false;
+}
+
+uint64_t ring_lost(const struct ring *ring)
+{
+	return atomic_load_explicit(&ring->lost, memory_order_relaxed);
+}

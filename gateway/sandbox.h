@@ -1,0 +1,19 @@
+/*
+ * sandbox - what a worker may still do once it serves clients: next to nothing.
+ *
+ * No capability, no way to get one back (no_new_privs), another user where we are root, and a
+ * seccomp filter of the system calls that the relay makes; any other call kills the process.
+ */
+#pragma once
+
+/*
+ * The user that root's workers run as: user, or "sixgate" if it exists, else "nobody" if NULL.
+ * 0 or -ENOENT.
+ */
+int sandbox_check_user(const char *user);
+
+/* Drops user and capabilities, and sets no_new_privs. 0 or a negative errno. */
+int sandbox_drop_privileges(const char *user);
+
+/* Loads the filter. Call it last. 0 or a negative errno. */
+int sandbox_filter(void);

@@ -1,0 +1,96 @@
+#include "socket_set.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "listener.h"
+
+static const char *remedy(int err)
+{
+	switch (err) {
+	case -EADDRINUSE:
+		return "another program listens there: find it with 'ss -ltnp'";
+	case -EADDRNOTAVAIL:
+		return "no interface has this address: add it, or listen on '*'";
+	case -EACCES:
+		return "ports below 1024 take CAP_NET_BIND_SERVICE: run as root or grant it";
+	case -EMFILE:
+		return "raise the limit of open files (LimitNOFILE=, ulimit -n)";
+	default:
+		return "see 'ip addr' and the system log";
+	}
+}
+
+static int open_bind(struct socket_set *set, const struct config_listener *config, size_t bind,
+	size_t column, char error[SOCKET_SET_ERROR_MAX])
+{
+	const struct sockaddr_any *addr = &config->binds[bind];
+	char text[SOCKADDR_TEXT_MAX];
+	int err;
+
+	err = listener_probe(config, addr);
+	for (size_t w = 0; w < set->n_workers && !err; w++) {
+		struct admission_listener *socket = &set->sockets[w * set->n_binds + column];
+
+		socket->config = config;
+		socket->addr = *addr;
+		err = listener_open(config, addr, &socket->fd);
+	}
+	if (err)
+		snprintf(error, SOCKET_SET_ERROR_MAX, "listener %s: cannot listen on %s: %s; %s",
+			config->name, sockaddr_format(addr, text), strerror(-err), remedy(err));
+	return err;
+}
+
+int socket_set_open(struct socket_set *set, const struct config *config, size_t n_workers,
+	char error[SOCKET_SET_ERROR_MAX])
+{
+	size_t column = 0;
+	int err = 0;
+
+	*set = (struct socket_set){ .n_workers = n_workers };
+	for (size_t i = 0; i < config->n_listeners; i++)
+		set->n_binds += config->listeners[i].n_binds;
+	set->sockets = calloc(n_workers * set->n_binds, sizeof(*set->sockets));
+	if (!set->sockets) {
+		snprintf(error, SOCKET_SET_ERROR_MAX, "no memory");
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < n_workers * set->n_binds; i++)
+		set->sockets[i].fd = -1;
+	for (size_t i = 0; i < config->n_listeners && !err; i++)
+		for (size_t b = 0; b < config->listeners[i].n_binds && !err; b++)
+			err = open_bind(set, &config->listeners[i], b, column++, error);
+	if (err)
+		socket_set_destroy(set);
+	return err;
+}
+
+struct admission_listener *socket_set_row(const struct socket_set *set, size_t worker)
+{
+	return &set->sockets[worker * set->n_binds];
+}
+
+void socket_set_close_others(struct socket_set *set, size_t keep)
+{
+	for (size_t w = 0; w < set->n_workers; w++) {
+		struct admission_listener *row = socket_set_row(set, w);
+
+		for (size_t b = 0; b < set->n_binds && w != keep; b++) {
+			if (row[b].fd >= 0)
+				close(row[b].fd);
+			row[b].fd = -1;
+		}
+	}
+}
+
+void socket_set_destroy(struct socket_set *set)
+{
+	if (set->sockets)
+		socket_set_close_others(set, set->n_workers);
+	free(set->sockets);
+	*set = (struct socket_set){ 0 };
+}

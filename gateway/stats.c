@@ -1,0 +1,63 @@
+#include "stats.h"
+
+#include <assert.h>
+#include <sys/mman.h>
+
+static const char *const names[] = {
+	"accepted",
+	"bytes_in",
+	"bytes_out",
+	"headers",
+	"closed",
+	"reset",
+	"refused",
+	"unreachable",
+	"connect_timeout",
+	"idle_timeout",
+	"half_closed_timeout",
+	"dead_peer",
+	"no_source_port",
+	"drained",
+	"error",
+	"paused_limit",
+	"paused_files",
+	"buffer_waits",
+	"pipe_misses",
+	"bulk_entered",
+	"live_flows",
+};
+static_assert(sizeof(names) / sizeof(names[0]) == STATS_COUNT, "a name a counter");
+
+struct stats *stats_create(size_t n)
+{
+	struct stats *stats = mmap(NULL, n * sizeof(*stats), PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	return stats == MAP_FAILED ? NULL : stats;
+}
+
+void stats_destroy(struct stats *stats, size_t n)
+{
+	if (stats)
+		munmap(stats, n * sizeof(*stats));
+}
+
+void stats_clear_gauges(struct stats *stats)
+{
+	__atomic_store_n(&stats->value[STATS_LIVE_FLOWS], 0, __ATOMIC_RELAXED);
+}
+
+uint64_t stats_sum(const struct stats *stats, size_t n, enum stats_counter counter)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sum += __atomic_load_n(&stats[i].value[counter], __ATOMIC_RELAXED);
+	return sum;
+}
+
+const char *stats_name(enum stats_counter counter)
+{
+	assert(counter < STATS_COUNT);
+	return names[counter];
+}

@@ -1,0 +1,64 @@
+/*
+ * stats - counters, one block per worker in memory shared with the supervisor.
+ *
+ * One writer (the worker) and any number of readers; a reader sums the blocks. Counters only grow,
+ * over the death of a worker too: its successor goes on with the same block. Gauges go up and down
+ * and are cleared when a successor starts.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum stats_counter {
+	STATS_ACCEPTED,
+	STATS_BYTES_IN,	    /* from clients */
+	STATS_BYTES_OUT,    /* to clients */
+	STATS_HEADERS,	    /* PROXY headers handed to the kernel, whole */
+	STATS_ENDED_CLOSED, /* flows, by how they ended; the order of enum flow_end */
+	STATS_ENDED_RESET,
+	STATS_ENDED_REFUSED,
+	STATS_ENDED_UNREACHABLE,
+	STATS_ENDED_CONNECT_TIMEOUT,
+	STATS_ENDED_IDLE_TIMEOUT,
+	STATS_ENDED_HALF_CLOSED_TIMEOUT,
+	STATS_ENDED_DEAD_PEER,
+	STATS_ENDED_NO_SOURCE_PORT,
+	STATS_ENDED_DRAINED,
+	STATS_ENDED_ERROR,
+	STATS_PAUSED_LIMIT, /* times that accepting stopped at max-flows */
+	STATS_PAUSED_FILES, /* ... for want of descriptors or memory */
+	STATS_BUFFER_WAITS, /* a flow waited for a buffer */
+	STATS_PIPE_MISSES,  /* bulk went through a buffer, as no pipe was free */
+	STATS_BULK_ENTERED, /* a direction went over to splice */
+	STATS_LIVE_FLOWS,   /* gauge */
+	STATS_COUNT
+};
+
+struct stats {
+	uint64_t value[STATS_COUNT];
+};
+
+/* n zeroed blocks in shared memory, made before the workers fork; NULL without memory. */
+struct stats *stats_create(size_t n);
+void stats_destroy(struct stats *stats, size_t n);
+
+/* What a new worker does to the block of its predecessor. */
+void stats_clear_gauges(struct stats *stats);
+
+uint64_t stats_sum(const struct stats *stats, size_t n, enum stats_counter counter);
+
+/* The counter's name in logs: lower case, underscores. */
+const char *stats_name(enum stats_counter counter);
+
+static inline void stats_add(struct stats *stats, enum stats_counter counter, uint64_t n)
+{
+	uint64_t *value = &stats->value[counter];
+
+	__atomic_store_n(value, *value + n, __ATOMIC_RELAXED);
+}
+
+static inline void stats_drop(struct stats *stats, enum stats_counter gauge)
+{
+	stats_add(stats, gauge, (uint64_t)-1);
+}

@@ -1,0 +1,327 @@
+#include "stream.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+
+/*
+ * Theory of operation
+ *
+ * Small messages are copied: recv into the worker's spare buffer, send out of it. Mostly all of it
+ * is sent at once and the buffer stays the worker's; if not, the stream keeps the buffer and the
+ * worker takes a fresh one, so nothing is copied twice and an idle stream owns no memory.
+ *
+ * A stream that fills whole buffers several times in a row is bulk: it gets a pipe and moves pages
+ * with splice. Several small gains in a row bring it back. The pipe is kept no longer than bytes
+ * are in it or more are expected at once.
+ *
+ * Sockets are watched edge-triggered. A read that returned less than was asked for has emptied the
+ * socket, and its next event is sure to come, so the read that would only say EAGAIN is saved. If
+ * the FIN was there before that read, so is the one that would only say "end". Two exceptions:
+ * urgent data cuts reads short, and a reset is only told by reading on.
+ *
+ * At most one of held and pipe_len is non-zero. ended is set once reading has told the end.
+ */
+#define BULK_ENTER_STREAK 4U
+#define BULK_LEAVE_STREAK 16U
+#define BULK_SMALL	  (16U * 1024U)
+#define ROUNDS		  16
+
+int stream_pool_init(
+	struct stream_pool *pool, size_t max_buffers, size_t max_pipes, struct stats *stats)
+{
+	slab_init(&pool->buffers, STREAM_BUFFER_SIZE, max_buffers);
+	pipe_pool_init(&pool->pipes, max_pipes);
+	pool->stats = stats;
+	pool->spare = slab_get(&pool->buffers);
+	return pool->spare ? 0 : -ENOMEM;
+}
+
+void stream_pool_destroy(struct stream_pool *pool)
+{
+	slab_put(&pool->buffers, pool->spare);
+	pool->spare = NULL;
+	slab_destroy(&pool->buffers);
+	pipe_pool_destroy(&pool->pipes);
+}
+
+bool stream_pool_ready(struct stream_pool *pool)
+{
+	if (!pool->spare)
+		pool->spare = slab_get(&pool->buffers);
+	return pool->spare != NULL;
+}
+
+bool stream_holds(const struct stream *stream)
+{
+	return stream->held_len > 0 || stream->pipe_len > 0;
+}
+
+static void buffer_release(struct stream_pool *pool, struct stream *stream)
+{
+	slab_put(&pool->buffers, stream->held);
+	stream->held = NULL;
+}
+
+static void pipe_release(struct stream_pool *pool, struct stream *stream)
+{
+	assert(stream->pipe_len == 0);
+	pipe_pool_put(&pool->pipes, stream->pipe);
+	stream->pipe = NULL;
+}
+
+void stream_drop(struct stream_pool *pool, struct stream *stream)
+{
+	buffer_release(pool, stream);
+	stream->held_len = 0;
+	if (stream->pipe_len > 0)
+		pipe_pool_discard(&pool->pipes, stream->pipe);
+	else
+		pipe_pool_put(&pool->pipes, stream->pipe);
+	stream->pipe = NULL;
+	stream->pipe_len = 0;
+}
+
+/* Bytes taken by the socket, 0 to len; -1 with ret_error on failure. */
+static ssize_t end_send(
+	struct stream_end *to, const uint8_t *data, size_t len, bool last, int *ret_error)
+{
+	/* The FIN that comes next travels in the same segment. */
+	int flags = MSG_NOSIGNAL | (last ? MSG_MORE : 0);
+	ssize_t n;
+
+	do {
+		n = send(to->fd, data, len, flags);
+	} while (n < 0 && errno == EINTR);
+	if (n == (ssize_t)len)
+		return n;
+	if (n < 0 && errno != EAGAIN) {
+		*ret_error = errno;
+		return -1;
+	}
+	to->writable = false;
+	return n < 0 ? 0 : n;
+}
+
+/* Sends len bytes at the start of the spare buffer; what is not taken becomes the stream's. */
+static enum stream_status spare_send(struct stream_pool *pool, struct stream *stream,
+	struct stream_end *to, size_t len, int *ret_error)
+{
+	ssize_t n = end_send(to, pool->spare, len, stream->ended, ret_error);
+
+	if (n < 0)
+		return STREAM_TO_ERROR;
+	stream->bytes += n;
+	if ((size_t)n == len)
+		return STREAM_DRY;
+	stream->held = pool->spare;
+	stream->held_at = (uint32_t)n;
+	stream->held_len = (uint32_t)(len - (size_t)n);
+	pool->spare = slab_get(&pool->buffers);
+	return STREAM_BLOCKED;
+}
+
+static enum stream_status held_send(
+	struct stream_pool *pool, struct stream *stream, struct stream_end *to, int *ret_error)
+{
+	ssize_t n = end_send(
+		to, stream->held + stream->held_at, stream->held_len, stream->ended, ret_error);
+
+	if (n < 0)
+		return STREAM_TO_ERROR;
+	stream->bytes += n;
+	stream->held_at += (uint32_t)n;
+	stream->held_len -= (uint32_t)n;
+	if (stream->held_len > 0)
+		return STREAM_BLOCKED;
+	buffer_release(pool, stream);
+	return STREAM_DRY;
+}
+
+static enum stream_status pipe_send(struct stream *stream, struct stream_end *to, int *ret_error)
+{
+	while (stream->pipe_len > 0) {
+		ssize_t n = splice(stream->pipe->read_fd, NULL, to->fd, NULL, stream->pipe_len,
+			SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN) {
+			to->writable = false;
+			return STREAM_BLOCKED;
+		}
+		if (n <= 0) {
+			*ret_error = n < 0 ? errno : EIO;
+			return STREAM_TO_ERROR;
+		}
+		stream->bytes += n;
+		stream->pipe_len -= (uint32_t)n;
+	}
+	return STREAM_DRY;
+}
+
+/* STREAM_DRY: everything that was read has been handed on. */
+static enum stream_status flush(
+	struct stream_pool *pool, struct stream *stream, struct stream_end *to, int *ret_error)
+{
+	if (!stream_holds(stream))
+		return STREAM_DRY;
+	if (!to->writable)
+		return STREAM_BLOCKED;
+	if (stream->held_len > 0)
+		return held_send(pool, stream, to, ret_error);
+	return pipe_send(stream, to, ret_error);
+}
+
+/* What a read that failed means. STREAM_YIELD: try again. */
+static enum stream_status read_failed(struct stream_end *from, int error, int *ret_error)
+{
+	if (error == EINTR)
+		return STREAM_YIELD;
+	from->readable = false;
+	if (error == EAGAIN)
+		return STREAM_DRY;
+	*ret_error = error;
+	return STREAM_FROM_ERROR;
+}
+
+/*
+ * Reads into the spare buffer behind its first `offset` bytes. STREAM_YIELD: ret_len bytes came;
+ * ended or DRY: none did.
+ */
+static enum stream_status spare_read(struct stream_pool *pool, struct stream *stream,
+	struct stream_end *from, size_t offset, size_t *ret_len, int *ret_error)
+{
+	size_t room = STREAM_BUFFER_SIZE - offset;
+	ssize_t n = recv(from->fd, pool->spare + offset, room, 0);
+
+	if (n < 0)
+		return read_failed(from, errno, ret_error);
+	if (n == 0) {
+		stream->ended = true;
+		return STREAM_ENDED;
+	}
+	if ((size_t)n < room && !from->urgent) {
+		if (from->fin)
+			stream->ended = true;
+		else if (!from->ending)
+			from->readable = false;
+	}
+	*ret_len = (size_t)n;
+	return STREAM_YIELD;
+}
+
+/* One read and one write through the spare buffer. STREAM_YIELD: go on. */
+static enum stream_status copy_once(struct stream_pool *pool, struct stream *stream,
+	struct stream_end *from, struct stream_end *to, int *ret_error)
+{
+	enum stream_status status;
+	size_t len = 0;
+
+	if (!stream_pool_ready(pool)) {
+		stats_add(pool->stats, STATS_BUFFER_WAITS, 1);
+		return STREAM_STARVED;
+	}
+	status = spare_read(pool, stream, from, 0, &len, ret_error);
+	if (status != STREAM_YIELD || len == 0)
+		return status;
+	stream->streak = len == STREAM_BUFFER_SIZE ? (uint8_t)(stream->streak + 1) : 0;
+	if (stream->streak >= BULK_ENTER_STREAK && !from->urgent) {
+		stream->bulk = true;
+		stream->streak = 0;
+		stats_add(pool->stats, STATS_BULK_ENTERED, 1);
+	}
+	status = spare_send(pool, stream, to, len, ret_error);
+	return status == STREAM_DRY ? STREAM_YIELD : status;
+}
+
+/* One turn of the pipe. STREAM_YIELD: go on. */
+static enum stream_status splice_once(
+	struct stream *stream, struct stream_end *from, int *ret_error)
+{
+	ssize_t n = splice(from->fd, NULL, stream->pipe->write_fd, NULL, stream->pipe->size,
+		SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+
+	if (n < 0)
+		return read_failed(from, errno, ret_error);
+	if (n == 0) {
+		stream->ended = true;
+		return STREAM_ENDED;
+	}
+	stream->pipe_len = (uint32_t)n;
+	stream->streak = (size_t)n < BULK_SMALL ? (uint8_t)(stream->streak + 1) : 0;
+	if (stream->streak >= BULK_LEAVE_STREAK) {
+		stream->bulk = false;
+		stream->streak = 0;
+	}
+	return STREAM_YIELD;
+}
+
+/* Whether the next bytes go through a pipe; takes one if so. */
+static bool takes_pipe(
+	struct stream_pool *pool, struct stream *stream, const struct stream_end *from)
+{
+	/* splice cannot pass the mark of urgent data. */
+	if (!stream->bulk || from->urgent)
+		return false;
+	if (!stream->pipe)
+		stream->pipe = pipe_pool_get(&pool->pipes);
+	if (!stream->pipe)
+		stats_add(pool->stats, STATS_PIPE_MISSES, 1);
+	return stream->pipe != NULL;
+}
+
+static enum stream_status pump_once(struct stream_pool *pool, struct stream *stream,
+	struct stream_end *from, struct stream_end *to, int *ret_error)
+{
+	enum stream_status status = flush(pool, stream, to, ret_error);
+
+	if (status != STREAM_DRY)
+		return status;
+	if (stream->ended)
+		return STREAM_ENDED;
+	if (!from->readable)
+		return STREAM_DRY;
+	if (takes_pipe(pool, stream, from))
+		return splice_once(stream, from, ret_error);
+	return copy_once(pool, stream, from, to, ret_error);
+}
+
+enum stream_status stream_pump(struct stream_pool *pool, struct stream *stream,
+	struct stream_end *from, struct stream_end *to, int *ret_error)
+{
+	enum stream_status status = STREAM_YIELD;
+
+	for (int i = 0; i < ROUNDS && status == STREAM_YIELD; i++)
+		status = pump_once(pool, stream, from, to, ret_error);
+	if (stream->pipe && stream->pipe_len == 0)
+		pipe_release(pool, stream);
+	return status;
+}
+
+enum stream_status stream_open(struct stream_pool *pool, struct stream *stream,
+	struct stream_end *from, struct stream_end *to, const void *front, size_t len,
+	int *ret_error)
+{
+	enum stream_status status = STREAM_DRY;
+	size_t more = 0;
+	int read_error = 0;
+
+	assert(!stream_holds(stream) && len > 0 && len < STREAM_BUFFER_SIZE);
+	if (!stream_pool_ready(pool)) {
+		stats_add(pool->stats, STATS_BUFFER_WAITS, 1);
+		return STREAM_STARVED;
+	}
+	memcpy(pool->spare, front, len);
+	stream->bytes = -(int64_t)len;
+	if (from->readable)
+		status = spare_read(pool, stream, from, len, &more, &read_error);
+	if (status == STREAM_FROM_ERROR) {
+		*ret_error = read_error;
+		return status;
+	}
+	status = spare_send(pool, stream, to, len + more, ret_error);
+	return status == STREAM_DRY ? STREAM_YIELD : status;
+}

@@ -1,0 +1,660 @@
+#include "supervisor.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <systemd/sd-daemon.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "journal.h"
+#include "log.h"
+#include "logger.h"
+#include "loop.h"
+#include "ring.h"
+#include "sandbox.h"
+#include "socket_set.h"
+#include "stats.h"
+#include "worker.h"
+
+/*
+ * Theory of operation
+ *
+ * Everything that must outlive a child is made here before the first fork: listening sockets,
+ * counters, rings. A child is known by its process id and by the supervisor's end of a socket pair.
+ * When a worker dies, its successor is forked at once with the same sockets, counters and ring;
+ * meanwhile clients wait in the kernel's accept queue. One that dies again and again is started
+ * with growing delays.
+ *
+ *  STARTING ──all workers ready──► RUNNING ──SIGTERM──► DRAINING ──last worker gone──► end
+ *
+ * A worker that dies before it was ever ready ends the start: it would not fare better a second
+ * time. The logger goes last: its channel is closed when all workers are gone, and it writes what
+ * is left.
+ */
+#define RING_SLOTS     4096U /* log and access records that may wait, per worker */
+#define BACKOFF_MIN_MS 100U
+#define BACKOFF_MAX_MS 10000U
+#define STABLE_MS      10000U /* a worker that lived so long starts over with the least delay */
+#define END_GRACE_MS   3000U  /* for workers beyond the drain limit, and for the logger */
+
+enum state {
+	STARTING,
+	RUNNING,
+	DRAINING,
+	FAILED, /* the start did not work out */
+};
+
+struct child {
+	struct loop_source source;
+	struct supervisor *supervisor;
+	struct timer restart;
+	pid_t pid; /* 0: none */
+	int channel_fd;
+	uint16_t index;
+	bool ready;
+	uint64_t started_ms;
+	uint32_t backoff_ms;
+};
+
+struct supervisor {
+	const struct config *config;
+	struct loop loop;
+	struct loop_source signals;
+	int signal_fd;
+	enum state state;
+	struct socket_set sockets;
+	struct child *workers;
+	size_t n_workers;
+	struct child logger;
+	int logger_wake_fd;
+	int access_fd;
+	struct ring **rings;
+	struct stats *stats;
+	struct timer end_timer;
+};
+
+/* ---- helpers ----------------------------------------------------------------------------------
+ */
+
+static size_t worker_count(const struct config *config)
+{
+	cpu_set_t cpus;
+	int n;
+
+	if (config->workers)
+		return config->workers;
+	if (sched_getaffinity(0, sizeof(cpus), &cpus) < 0)
+		return 1;
+	n = CPU_COUNT(&cpus);
+	return n > 0 ? (size_t)n : 1;
+}
+
+static void raise_file_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		log_warning("cannot raise the limit of open files: %s", strerror(errno));
+}
+
+static void log_counters(const struct supervisor *supervisor)
+{
+	for (int i = 0; i < STATS_COUNT; i++) {
+		uint64_t sum =
+			stats_sum(supervisor->stats, supervisor->n_workers, (enum stats_counter)i);
+
+		if (sum)
+			log_info("counter %s %llu", stats_name((enum stats_counter)i),
+				(unsigned long long)sum);
+	}
+	for (size_t i = 0; i < supervisor->n_workers; i++)
+		if (ring_lost(supervisor->rings[i]))
+			log_info("counter records_lost{worker=%zu} %llu", i,
+				(unsigned long long)ring_lost(supervisor->rings[i]));
+}
+
+/* Stdout and stderr are used as they are; a file is opened for appending. */
+static int open_access_log(const struct config *config, int *ret_fd)
+{
+	switch (config->access_log) {
+	case LOG_TARGET_STDOUT:
+		*ret_fd = STDOUT_FILENO;
+		return 0;
+	case LOG_TARGET_STDERR:
+		*ret_fd = STDERR_FILENO;
+		return 0;
+	case LOG_TARGET_FILE:
+		*ret_fd = open(config->access_log_path,
+			O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
+		return *ret_fd < 0 ? -errno : 0;
+	case LOG_TARGET_OFF:
+	case LOG_TARGET_JOURNAL:
+	case LOG_TARGET_COUNT:
+		break;
+	}
+	*ret_fd = -1;
+	return 0;
+}
+
+static void close_access_log(struct supervisor *supervisor)
+{
+	if (supervisor->access_fd > STDERR_FILENO)
+		close(supervisor->access_fd);
+	supervisor->access_fd = -1;
+}
+
+/* ---- children ---------------------------------------------------------------------------------
+ */
+
+static void on_worker_message(struct loop_source *source, uint32_t events);
+
+static void child_close_channel(struct child *child)
+{
+	if (child->channel_fd < 0)
+		return;
+	loop_remove(&child->supervisor->loop, child->channel_fd);
+	close(child->channel_fd);
+	child->channel_fd = -1;
+}
+
+/* In a new child: lets go of everything that is only the supervisor's. */
+static void leave_supervisor(struct supervisor *supervisor)
+{
+	sigset_t none;
+
+	for (size_t i = 0; i < supervisor->n_workers; i++)
+		if (supervisor->workers[i].channel_fd >= 0)
+			close(supervisor->workers[i].channel_fd);
+	if (supervisor->logger.channel_fd >= 0)
+		close(supervisor->logger.channel_fd);
+	close(supervisor->signal_fd);
+	loop_close(&supervisor->loop);
+	/* A group's signals are the supervisor's to act on; children hear through their channel. */
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGINT, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGUSR1, SIG_IGN);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	/* Not the supervisor's notification socket: only it speaks to systemd. */
+	unsetenv("NOTIFY_SOCKET");
+}
+
+static int worker_child(struct supervisor *supervisor, size_t index, int channel_fd)
+{
+	struct worker_setup setup = {
+		.config = supervisor->config,
+		.index = (uint16_t)index,
+		.channel_fd = channel_fd,
+		.stats = &supervisor->stats[index],
+		.ring = supervisor->rings[index],
+		.ring_wake_fd = supervisor->logger_wake_fd,
+		.log_access = supervisor->config->access_log != LOG_TARGET_OFF,
+		.listeners = socket_set_row(&supervisor->sockets, index),
+		.n_listeners = supervisor->sockets.n_binds,
+	};
+
+	leave_supervisor(supervisor);
+	close_access_log(supervisor);
+	socket_set_close_others(&supervisor->sockets, index);
+	return worker_run(&setup);
+}
+
+static int logger_child(struct supervisor *supervisor, int channel_fd)
+{
+	struct logger_setup setup = {
+		.config = supervisor->config,
+		.rings = supervisor->rings,
+		.n_rings = supervisor->n_workers,
+		.wake_fd = supervisor->logger_wake_fd,
+		.channel_fd = channel_fd,
+		.access_fd = supervisor->access_fd,
+	};
+
+	leave_supervisor(supervisor);
+	socket_set_close_others(&supervisor->sockets, supervisor->n_workers);
+	return logger_run(&setup);
+}
+
+/* Forks the child and takes its channel up. 0 or a negative errno. */
+static int child_start(struct child *child)
+{
+	struct supervisor *supervisor = child->supervisor;
+	bool is_logger = child == &supervisor->logger;
+	int fds[2], err;
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
+		return -errno;
+	pid = fork();
+	if (pid < 0) {
+		err = -errno;
+		close(fds[0]);
+		close(fds[1]);
+		return err;
+	}
+	if (pid == 0) {
+		close(fds[0]);
+		_exit(is_logger ? logger_child(supervisor, fds[1])
+				: worker_child(supervisor, child->index, fds[1]));
+	}
+	close(fds[1]);
+	child->pid = pid;
+	child->channel_fd = fds[0];
+	child->ready = false;
+	child->started_ms = supervisor->loop.now_ms;
+	return loop_add(&supervisor->loop, child->channel_fd, EPOLLIN, &child->source);
+}
+
+static void child_start_or_retry(struct child *child)
+{
+	int err = child_start(child);
+
+	if (!err)
+		return;
+	log_error("cannot start a process: %s; trying again", strerror(-err));
+	loop_timer_set(&child->supervisor->loop, &child->restart,
+		child->supervisor->loop.now_ms + BACKOFF_MAX_MS);
+}
+
+static void on_restart_due(struct timer *timer)
+{
+	child_start_or_retry(list_entry(timer, struct child, restart));
+}
+
+/* A child is gone that ought to be there: start its successor, at once if it had lived for long. */
+static void child_replace(struct child *child)
+{
+	struct loop *loop = &child->supervisor->loop;
+
+	if (loop->now_ms - child->started_ms >= STABLE_MS)
+		child->backoff_ms = 0;
+	if (child->backoff_ms == 0) {
+		child->backoff_ms = BACKOFF_MIN_MS;
+		child_start_or_retry(child);
+		return;
+	}
+	loop_timer_set(loop, &child->restart, loop->now_ms + child->backoff_ms);
+	child->backoff_ms *= 2;
+	if (child->backoff_ms > BACKOFF_MAX_MS)
+		child->backoff_ms = BACKOFF_MAX_MS;
+}
+
+static void child_init(struct supervisor *supervisor, struct child *child, size_t index)
+{
+	*child = (struct child){
+		.source.on_event = on_worker_message,
+		.supervisor = supervisor,
+		.channel_fd = -1,
+		.index = (uint16_t)index,
+	};
+	timer_init(&child->restart, on_restart_due);
+}
+
+/* ---- the course of things ---------------------------------------------------------------------
+ */
+
+static size_t workers_alive(const struct supervisor *supervisor)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < supervisor->n_workers; i++)
+		n += supervisor->workers[i].pid != 0;
+	return n;
+}
+
+static void tell_workers(struct supervisor *supervisor, enum worker_message message)
+{
+	const char byte = (char)message;
+
+	for (size_t i = 0; i < supervisor->n_workers; i++) {
+		struct child *child = &supervisor->workers[i];
+
+		loop_timer_cancel(&supervisor->loop, &child->restart);
+		if (child->pid &&
+			send(child->channel_fd, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+			log_warning("worker %u does not listen: %s", (unsigned)child->index,
+				strerror(errno));
+	}
+}
+
+static void start_draining(struct supervisor *supervisor)
+{
+	uint32_t drain_ms = supervisor->config->drain_ms;
+
+	log_info("stopping: no more clients are accepted, live flows may finish for %u s",
+		drain_ms / 1000);
+	sd_notify(0, "STOPPING=1\nSTATUS=Draining");
+	supervisor->state = DRAINING;
+	tell_workers(supervisor, WORKER_DRAIN);
+	/* The workers have taken what was in their queues, or will; new clients are refused. */
+	socket_set_close_others(&supervisor->sockets, supervisor->n_workers);
+	loop_timer_set(&supervisor->loop, &supervisor->end_timer,
+		supervisor->loop.now_ms + drain_ms + END_GRACE_MS);
+}
+
+static void start_ending(struct supervisor *supervisor)
+{
+	log_info("ending at once: live flows are reset");
+	tell_workers(supervisor, WORKER_END);
+	loop_timer_set(
+		&supervisor->loop, &supervisor->end_timer, supervisor->loop.now_ms + END_GRACE_MS);
+}
+
+static void on_end_due(struct timer *timer)
+{
+	struct supervisor *supervisor = list_entry(timer, struct supervisor, end_timer);
+
+	for (size_t i = 0; i < supervisor->n_workers; i++)
+		if (supervisor->workers[i].pid)
+			kill(supervisor->workers[i].pid, SIGKILL);
+}
+
+static void announce_ready(struct supervisor *supervisor)
+{
+	char text[SOCKADDR_TEXT_MAX];
+
+	supervisor->state = RUNNING;
+	for (size_t b = 0; b < supervisor->sockets.n_binds; b++) {
+		const struct admission_listener *socket = &supervisor->sockets.sockets[b];
+
+		log_info("listener %s: %s, pool %s, identity %s", socket->config->name,
+			sockaddr_format(&socket->addr, text),
+			supervisor->config->pools[socket->config->pool].name,
+			config_identity_name(socket->config->identity));
+	}
+	log_info("ready: %zu workers", supervisor->n_workers);
+	sd_notify(0, "READY=1");
+}
+
+static void on_worker_message(struct loop_source *source, uint32_t events)
+{
+	struct child *child = list_entry(source, struct child, source);
+	struct supervisor *supervisor = child->supervisor;
+	char message = 0;
+
+	(void)events;
+	if (recv(child->channel_fd, &message, 1, MSG_DONTWAIT) <= 0) {
+		/* Its end is told by SIGCHLD; until then there is nothing more to hear. */
+		loop_remove(&supervisor->loop, child->channel_fd);
+		return;
+	}
+	if (message != WORKER_READY || child->ready)
+		return;
+	child->ready = true;
+	for (size_t i = 0; i < supervisor->n_workers; i++)
+		if (!supervisor->workers[i].ready)
+			return;
+	if (supervisor->state == STARTING)
+		announce_ready(supervisor);
+	else if (supervisor->state == RUNNING)
+		log_info("all %zu workers are up again", supervisor->n_workers);
+}
+
+static void log_death(const struct child *child, const char *what, int status)
+{
+	if (WIFSIGNALED(status))
+		log_error("%s (pid %d) was killed by signal %d%s", what, (int)child->pid,
+			WTERMSIG(status),
+			WTERMSIG(status) == SIGSYS ? ", a call that seccomp forbids" : "");
+	else
+		log_error("%s (pid %d) ended with status %d", what, (int)child->pid,
+			WEXITSTATUS(status));
+}
+
+static void logger_died(struct supervisor *supervisor, int status)
+{
+	log_death(&supervisor->logger, "the logger", status);
+	child_close_channel(&supervisor->logger);
+	supervisor->logger.pid = 0;
+	child_replace(&supervisor->logger);
+}
+
+static void worker_died(struct supervisor *supervisor, struct child *child, int status)
+{
+	char what[48];
+
+	snprintf(what, sizeof(what), "worker %u", (unsigned)child->index);
+	child_close_channel(child);
+	if (supervisor->state != DRAINING || status != 0)
+		log_death(child, what, status);
+	child->pid = 0;
+	if (supervisor->state == STARTING) {
+		log_error("%s could not start: the lines above say why; giving up", what);
+		supervisor->state = FAILED;
+		tell_workers(supervisor, WORKER_END);
+	} else if (supervisor->state == RUNNING) {
+		child_replace(child);
+	}
+}
+
+static void reap_children(struct supervisor *supervisor)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (pid == supervisor->logger.pid) {
+			logger_died(supervisor, status);
+			continue;
+		}
+		for (size_t i = 0; i < supervisor->n_workers; i++)
+			if (supervisor->workers[i].pid == pid)
+				worker_died(supervisor, &supervisor->workers[i], status);
+	}
+}
+
+/* Ends the logger once it has written all there was; a stuck one is not waited for. */
+static void stop_logger(struct supervisor *supervisor)
+{
+	const struct timespec step = { .tv_nsec = 5000000 };
+	struct child *logger = &supervisor->logger;
+
+	child_close_channel(logger);
+	for (uint32_t waited = 0; logger->pid; waited += 5) {
+		pid_t pid = waitpid(logger->pid, NULL, WNOHANG);
+
+		if (pid == logger->pid || (pid < 0 && errno == ECHILD))
+			logger->pid = 0;
+		else if (waited >= END_GRACE_MS) {
+			kill(logger->pid, SIGKILL);
+			waited = 0;
+		} else
+			nanosleep(&step, NULL);
+	}
+}
+
+/* For log rotation. The rings keep what comes in meanwhile. */
+static void reopen_access_log(struct supervisor *supervisor)
+{
+	int fd, err;
+
+	err = open_access_log(supervisor->config, &fd);
+	if (err) {
+		log_error("access log %s: %s; the old file is kept",
+			supervisor->config->access_log_path, strerror(-err));
+		return;
+	}
+	stop_logger(supervisor);
+	close_access_log(supervisor);
+	supervisor->access_fd = fd;
+	child_start_or_retry(&supervisor->logger);
+	log_info("access log opened anew");
+}
+
+static void on_signal(struct loop_source *source, uint32_t events)
+{
+	struct supervisor *supervisor = list_entry(source, struct supervisor, signals);
+	struct signalfd_siginfo info;
+
+	(void)events;
+	if (read(supervisor->signal_fd, &info, sizeof(info)) != sizeof(info))
+		return;
+	switch (info.ssi_signo) {
+	case SIGTERM:
+	case SIGINT:
+		if (supervisor->state == DRAINING)
+			start_ending(supervisor);
+		else
+			start_draining(supervisor);
+		break;
+	case SIGHUP:
+		reopen_access_log(supervisor);
+		break;
+	case SIGUSR1:
+		log_counters(supervisor);
+		break;
+	default: /* SIGCHLD, of which several may have become one */
+		reap_children(supervisor);
+	}
+}
+
+/* ---- start and end ----------------------------------------------------------------------------
+ */
+
+static int open_signals(struct supervisor *supervisor)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGUSR1);
+	sigaddset(&set, SIGCHLD);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return -errno;
+	signal(SIGPIPE, SIG_IGN);
+	supervisor->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (supervisor->signal_fd < 0)
+		return -errno;
+	supervisor->signals.on_event = on_signal;
+	return loop_add(&supervisor->loop, supervisor->signal_fd, EPOLLIN, &supervisor->signals);
+}
+
+/* What children share with us and one another. */
+static int make_shared(struct supervisor *supervisor)
+{
+	size_t n = supervisor->n_workers;
+
+	supervisor->workers = calloc(n, sizeof(*supervisor->workers));
+	supervisor->rings = calloc(n, sizeof(struct ring *));
+	supervisor->stats = stats_create(n);
+	if (!supervisor->workers || !supervisor->rings || !supervisor->stats)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		child_init(supervisor, &supervisor->workers[i], i);
+		supervisor->rings[i] = ring_create(RING_SLOTS);
+		if (!supervisor->rings[i])
+			return -ENOMEM;
+	}
+	supervisor->logger_wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return supervisor->logger_wake_fd < 0 ? -errno : 0;
+}
+
+static int supervisor_start(struct supervisor *supervisor)
+{
+	const struct config *config = supervisor->config;
+	char error[SOCKET_SET_ERROR_MAX];
+	int err;
+
+	if (geteuid() == 0 && sandbox_check_user(config->user) < 0) {
+		log_error("user %s does not exist: name another with 'user', or create it",
+			config->user ? config->user : "nobody");
+		return -ENOENT;
+	}
+	err = open_access_log(config, &supervisor->access_fd);
+	if (err) {
+		log_error("access log %s: %s; name a file that can be written",
+			config->access_log_path, strerror(-err));
+		return err;
+	}
+	err = socket_set_open(&supervisor->sockets, config, supervisor->n_workers, error);
+	if (err) {
+		log_error("%s", error);
+		return err;
+	}
+	err = make_shared(supervisor);
+	if (!err)
+		err = open_signals(supervisor);
+	if (!err)
+		err = child_start(&supervisor->logger);
+	for (size_t i = 0; i < supervisor->n_workers && !err; i++)
+		err = child_start(&supervisor->workers[i]);
+	if (err)
+		log_error("cannot start: %s", strerror(-err));
+	return err;
+}
+
+static void supervisor_cleanup(struct supervisor *supervisor)
+{
+	if (supervisor->workers && workers_alive(supervisor) > 0)
+		on_end_due(&supervisor->end_timer);
+	stop_logger(supervisor);
+	if (supervisor->workers)
+		for (size_t i = 0; i < supervisor->n_workers; i++)
+			child_close_channel(&supervisor->workers[i]);
+	socket_set_destroy(&supervisor->sockets);
+	close_access_log(supervisor);
+	if (supervisor->rings)
+		for (size_t i = 0; i < supervisor->n_workers; i++)
+			ring_destroy(supervisor->rings[i]);
+	stats_destroy(supervisor->stats, supervisor->n_workers);
+	free(supervisor->rings);
+	free(supervisor->workers);
+	if (supervisor->logger_wake_fd >= 0)
+		close(supervisor->logger_wake_fd);
+	if (supervisor->signal_fd >= 0)
+		close(supervisor->signal_fd);
+	loop_close(&supervisor->loop);
+}
+
+int supervisor_run(const struct config *config)
+{
+	struct supervisor supervisor = {
+		.config = config,
+		.n_workers = worker_count(config),
+		.signal_fd = -1,
+		.logger_wake_fd = -1,
+		.access_fd = -1,
+	};
+	int err;
+
+	if (config->log == LOG_TARGET_JOURNAL)
+		log_set_sink(journal_log, NULL);
+	raise_file_limit();
+	err = loop_init(&supervisor.loop);
+	if (err) {
+		log_error("cannot start: %s", strerror(-err));
+		return EXIT_FAILURE;
+	}
+	child_init(&supervisor, &supervisor.logger, 0);
+	timer_init(&supervisor.end_timer, on_end_due);
+	err = supervisor_start(&supervisor);
+	while (!err && (supervisor.state == STARTING || supervisor.state == RUNNING ||
+			       workers_alive(&supervisor) > 0))
+		err = loop_run_once(&supervisor.loop, true);
+	if (!err && supervisor.state == DRAINING) {
+		log_counters(&supervisor);
+		log_info("ended");
+	}
+	if (supervisor.state == FAILED)
+		err = -EIO;
+	supervisor_cleanup(&supervisor);
+	return err ? EXIT_FAILURE : EXIT_SUCCESS;
+}

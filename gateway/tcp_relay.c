@@ -1,0 +1,687 @@
+#include "tcp_relay.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "identity.h"
+#include "peer_watch.h"
+
+/*
+ * Theory of operation
+ *
+ *  CONNECTING ──backend answers──► OPENING ──header sent──► RELAYING ──both ended──► DEAD
+ *      │                                                       │
+ *      └─refused, silent, client gone──► DEAD      a side is gone (reset, dead, error)
+ *                                                              ▼
+ *                                                          RESETTING ──► DEAD
+ *
+ * Both sockets are watched edge-triggered for everything from the start, and never re-armed: events
+ * only note what each side is ready for, and flow_serve() then does what can be done.
+ *
+ * An end of stream is passed on by shutdown(2) once all bytes before it are. Sockets carry a linger
+ * time of zero from birth, so closing one sends a reset; only the orderly end takes that back. So
+ * whatever goes wrong, the death of this process included, no cut-off stream looks complete.
+ *
+ * When one side is reset, what it had sent before may still be under way to the other, and a reset
+ * there would overtake and destroy it: many servers answer and reset at once. So the flow lingers
+ * in RESETTING until the other side's TCP has acknowledged everything, but no longer than
+ * RESET_LINGER_MS.
+ *
+ * flow->timer does all deadlines. It is not moved when bytes move: when it fires, the true deadline
+ * is worked out from active_ms, and it is set again if that is still ahead.
+ *
+ * A flow that ends is DEAD but stays in memory until the batch of events is over, as another event
+ * of the batch may name it.
+ */
+#define RESET_LINGER_MS 2000U
+#define RESET_POLL_MS	16U
+#define EVENTS		(EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET)
+
+static void flow_serve(struct tcp_relay *relay, struct flow *flow);
+static void reset_serve(struct tcp_relay *relay, struct flow *flow);
+
+static int set_int(int fd, int level, int option, int value)
+{
+	return setsockopt(fd, level, option, &value, sizeof(value)) < 0 ? -errno : 0;
+}
+
+/* The socket's pending error, which this clears; 0 if none. */
+static int take_error(int fd)
+{
+	int error = 0;
+	socklen_t len = sizeof(error);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
+		return errno;
+	return error;
+}
+
+/* ---- the end of a flow ------------------------------------------------------------------------
+ */
+
+static void finish(
+	struct tcp_relay *relay, struct flow *flow, enum access_log_end end, enum access_log_by by)
+{
+	const struct linger orderly = { 0 };
+
+	for (int i = 0; i < FLOW_SIDES; i++) {
+		struct flow_side *side = &flow->side[i];
+
+		if (end == ACCESS_LOG_CLOSED)
+			(void)setsockopt(
+				side->end.fd, SOL_SOCKET, SO_LINGER, &orderly, sizeof(orderly));
+		if (side->end.fd >= 0)
+			close(side->end.fd);
+		side->end.fd = -1;
+		stream_drop(&relay->streams, &side->stream);
+	}
+	flow_end(&relay->flows, flow, end, by);
+}
+
+static enum access_log_by by_side(enum flow_side_id id)
+{
+	return id == FLOW_CLIENT ? ACCESS_LOG_BY_CLIENT : ACCESS_LOG_BY_BACKEND;
+}
+
+/* What a socket error in the middle of a flow says about its end. */
+static enum access_log_end end_of_error(int error)
+{
+	switch (error) {
+	case ECONNRESET:
+	case EPIPE: /* a reset after the FIN */
+	case ECONNABORTED:
+		return ACCESS_LOG_RESET;
+	case ETIMEDOUT:
+		return ACCESS_LOG_DEAD_PEER;
+	case ENETUNREACH:
+	case EHOSTUNREACH:
+	case ENETDOWN:
+	case EHOSTDOWN:
+		return ACCESS_LOG_UNREACHABLE;
+	default:
+		return ACCESS_LOG_ERROR;
+	}
+}
+
+static enum access_log_end end_of_connect(int error)
+{
+	switch (error) {
+	case ECONNREFUSED:
+	case ECONNRESET:
+		return ACCESS_LOG_REFUSED;
+	case ETIMEDOUT:
+		return ACCESS_LOG_CONNECT_TIMEOUT;
+	case EADDRNOTAVAIL:
+		return ACCESS_LOG_NO_SOURCE_PORT;
+	default:
+		return end_of_error(error);
+	}
+}
+
+/* The backend could not be reached: the client gets a reset, the log the reason. */
+static void connect_failed(struct tcp_relay *relay, struct flow *flow, int error)
+{
+	enum access_log_end end = end_of_connect(error);
+	enum access_log_by by =
+		end == ACCESS_LOG_REFUSED ? ACCESS_LOG_BY_BACKEND : ACCESS_LOG_BY_GATEWAY;
+	char client[SOCKADDR_TEXT_MAX], backend[SOCKADDR_TEXT_MAX] = "none";
+	unsigned suppressed = 0;
+
+	if (log_allowed(&relay->log, relay->loop->now_ms, &suppressed)) {
+		if (flow->backend)
+			sockaddr_format(&flow->backend->addr, backend);
+		log_warning("listener %s: client %s reset: backend %s: %s (%s; %u more like this)",
+			flow->listener->name, sockaddr_format(&flow->client, client), backend,
+			access_log_end_name(end), strerror(error), suppressed);
+	}
+	finish(relay, flow, end, by);
+}
+
+/* ---- resets -----------------------------------------------------------------------------------
+ */
+
+/* Whether the peer has acknowledged everything that was handed to the socket. */
+static bool all_acknowledged(int fd)
+{
+	int unsent = 0;
+
+	return ioctl(fd, SIOCOUTQ, &unsent) < 0 || unsent == 0;
+}
+
+/* Where a stream that stopped short is queued to go on. */
+static void queue_turn(struct tcp_relay *relay, struct flow *flow, enum stream_status status)
+{
+	list_remove(&flow->turn);
+	list_append(status == STREAM_STARVED ? &relay->starved : &relay->turns, &flow->turn);
+}
+
+static void reset_finish(struct tcp_relay *relay, struct flow *flow)
+{
+	finish(relay, flow, flow->end, by_side(flow->failed));
+}
+
+static void reset_serve(struct tcp_relay *relay, struct flow *flow)
+{
+	struct flow_side *from = &flow->side[flow->failed];
+	struct flow_side *to = &flow->side[flow_other(flow->failed)];
+	enum stream_status status;
+	int error = 0;
+
+	status = stream_pump(&relay->streams, &from->stream, &from->end, &to->end, &error);
+	if (status == STREAM_TO_ERROR || relay->loop->now_ms >= flow->reset_ms) {
+		reset_finish(relay, flow);
+		return;
+	}
+	if (status == STREAM_YIELD || status == STREAM_STARVED)
+		queue_turn(relay, flow, status);
+	else if (status != STREAM_BLOCKED && all_acknowledged(to->end.fd)) {
+		reset_finish(relay, flow);
+		return;
+	}
+	loop_timer_set(relay->loop, &flow->timer, relay->loop->now_ms + RESET_POLL_MS);
+}
+
+/* A side is gone. What it had sent still goes out; what was meant for it is lost. */
+static void side_failed(
+	struct tcp_relay *relay, struct flow *flow, enum flow_side_id id, enum access_log_end end)
+{
+	struct flow_side *side = &flow->side[id];
+
+	assert(flow->state == FLOW_RELAYING);
+	flow->state = FLOW_RESETTING;
+	flow->failed = (uint8_t)id;
+	flow->end = (uint8_t)end;
+	flow->reset_ms = relay->loop->now_ms + RESET_LINGER_MS;
+	side->end.readable = side->end.ending = true;
+	stream_drop(&relay->streams, &flow->side[flow_other(id)].stream);
+	reset_serve(relay, flow);
+}
+
+/* ---- relaying ---------------------------------------------------------------------------------
+ */
+
+static bool flow_has_ended(const struct flow *flow)
+{
+	for (int i = 0; i < FLOW_SIDES; i++)
+		if (!flow->side[i].stream.ended || stream_holds(&flow->side[i].stream))
+			return false;
+	return true;
+}
+
+/* All that `from` had to say was passed on, and its FIN follows. */
+static void stream_ended(struct tcp_relay *relay, struct flow *flow, enum flow_side_id from)
+{
+	struct flow_side *to = &flow->side[flow_other(from)];
+
+	if (flow_has_ended(flow)) {
+		finish(relay, flow, ACCESS_LOG_CLOSED, by_side(flow->first_fin));
+		return;
+	}
+	flow->first_fin = (uint8_t)from;
+	/* ENOTCONN: that side was reset, which its own event tells. */
+	(void)shutdown(to->end.fd, SHUT_WR);
+	to->fin_sent = true;
+}
+
+/* Does what can be done for the bytes that come from one side. */
+static void serve_stream(struct tcp_relay *relay, struct flow *flow, enum flow_side_id from_id)
+{
+	struct flow_side *from = &flow->side[from_id];
+	struct flow_side *to = &flow->side[flow_other(from_id)];
+	int64_t before = from->stream.bytes;
+	enum stream_status status;
+	int error = 0;
+
+	if (to->fin_sent || !(from->end.readable || stream_holds(&from->stream)))
+		return;
+	status = stream_pump(&relay->streams, &from->stream, &from->end, &to->end, &error);
+	if (from->stream.bytes != before)
+		flow->active_ms = relay->loop->now_ms;
+	switch (status) {
+	case STREAM_DRY:
+	case STREAM_BLOCKED:
+		break;
+	case STREAM_STARVED:
+	case STREAM_YIELD:
+		queue_turn(relay, flow, status);
+		break;
+	case STREAM_ENDED:
+		stream_ended(relay, flow, from_id);
+		break;
+	case STREAM_FROM_ERROR:
+		side_failed(relay, flow, from_id, end_of_error(error));
+		break;
+	case STREAM_TO_ERROR:
+		side_failed(relay, flow, flow_other(from_id), end_of_error(error));
+		break;
+	}
+}
+
+/* Sends the header, with what the client has sent already behind it. */
+static void flow_open(struct tcp_relay *relay, struct flow *flow)
+{
+	struct flow_side *client = &flow->side[FLOW_CLIENT];
+	struct flow_side *backend = &flow->side[FLOW_BACKEND];
+	uint8_t header[IDENTITY_HEADER_MAX];
+	enum stream_status status;
+	int error = 0;
+	size_t len;
+
+	if (identity_header(flow->listener->identity, &flow->client, &flow->local, header, &len) <
+		0) {
+		connect_failed(relay, flow, EAFNOSUPPORT);
+		return;
+	}
+	if (len > 0) {
+		status = stream_open(&relay->streams, &client->stream, &client->end, &backend->end,
+			header, len, &error);
+		if (status == STREAM_STARVED) {
+			queue_turn(relay, flow, status);
+			return;
+		}
+		if (status == STREAM_FROM_ERROR) {
+			finish(relay, flow, end_of_error(error), ACCESS_LOG_BY_CLIENT);
+			return;
+		}
+		stats_add(relay->stats, STATS_HEADERS, 1);
+		flow->state = FLOW_RELAYING;
+		if (status == STREAM_TO_ERROR) {
+			side_failed(relay, flow, FLOW_BACKEND, end_of_error(error));
+			return;
+		}
+	}
+	flow->state = FLOW_RELAYING;
+	flow->active_ms = relay->loop->now_ms;
+	flow_serve(relay, flow);
+}
+
+static void flow_serve(struct tcp_relay *relay, struct flow *flow)
+{
+	switch ((enum flow_state)flow->state) {
+	case FLOW_OPENING:
+		flow_open(relay, flow);
+		break;
+	case FLOW_RELAYING:
+		serve_stream(relay, flow, FLOW_CLIENT);
+		if (flow->state == FLOW_RELAYING)
+			serve_stream(relay, flow, FLOW_BACKEND);
+		break;
+	case FLOW_RESETTING:
+		reset_serve(relay, flow);
+		break;
+	case FLOW_CONNECTING:
+	case FLOW_DEAD:
+		break;
+	}
+}
+
+/* ---- events -----------------------------------------------------------------------------------
+ */
+
+static void note_events(struct stream_end *end, uint32_t events)
+{
+	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+		end->readable = true;
+	if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+		end->ending = true;
+	if ((events & EPOLLRDHUP) && !(events & EPOLLERR))
+		end->fin = true;
+	if (events & EPOLLPRI)
+		end->urgent = true;
+	if (events & EPOLLOUT)
+		end->writable = true;
+}
+
+static void on_connecting(
+	struct tcp_relay *relay, struct flow *flow, enum flow_side_id id, uint32_t events)
+{
+	int error = events & EPOLLERR ? take_error(flow->side[id].end.fd) : 0;
+
+	if (id == FLOW_CLIENT) {
+		if (error)
+			finish(relay, flow, end_of_error(error), ACCESS_LOG_BY_CLIENT);
+		return;
+	}
+	if (error) {
+		connect_failed(relay, flow, error);
+		return;
+	}
+	if (!(events & EPOLLOUT))
+		return;
+	flow->connected_us = relay->loop->now_us;
+	flow->state = FLOW_OPENING;
+	flow_serve(relay, flow);
+}
+
+static void on_side_event(struct flow *flow, enum flow_side_id id, uint32_t events)
+{
+	struct tcp_relay *relay = flow->owner;
+	int error;
+
+	if (flow->state == FLOW_DEAD)
+		return;
+	note_events(&flow->side[id].end, events);
+	if (flow->state == FLOW_CONNECTING) {
+		on_connecting(relay, flow, id, events);
+		return;
+	}
+	if (flow->state == FLOW_RELAYING && (events & EPOLLERR)) {
+		error = take_error(flow->side[id].end.fd);
+		if (error) {
+			side_failed(relay, flow, id, end_of_error(error));
+			return;
+		}
+	}
+	flow_serve(relay, flow);
+}
+
+static void on_client_event(struct loop_source *source, uint32_t events)
+{
+	on_side_event(
+		list_entry(source, struct flow, side[FLOW_CLIENT].source), FLOW_CLIENT, events);
+}
+
+static void on_backend_event(struct loop_source *source, uint32_t events)
+{
+	on_side_event(
+		list_entry(source, struct flow, side[FLOW_BACKEND].source), FLOW_BACKEND, events);
+}
+
+/* ---- deadlines --------------------------------------------------------------------------------
+ */
+
+static uint64_t min_u64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Whether exactly one side has closed. */
+static bool half_closed(const struct flow *flow)
+{
+	return flow->side[FLOW_CLIENT].stream.ended != flow->side[FLOW_BACKEND].stream.ended;
+}
+
+/* Watches both peers; false: one was dead, and the flow has been dealt with. */
+static bool watch_peers(struct tcp_relay *relay, struct flow *flow)
+{
+	uint32_t dead_peer_ms = flow->listener->timeouts.dead_peer_ms;
+
+	for (int i = 0; i < FLOW_SIDES; i++) {
+		struct flow_side *side = &flow->side[i];
+		struct peer_watch watch = { .acked = side->acked, .stalled = side->stalled };
+		bool dead;
+
+		if (!flow->guarded)
+			peer_watch_arm(side->end.fd, dead_peer_ms);
+		dead = peer_watch_check(side->end.fd, dead_peer_ms, &watch);
+		/* Bytes that the kernel still delivers are life, too. */
+		if (watch.acked != side->acked)
+			flow->active_ms = relay->loop->now_ms;
+		side->acked = watch.acked;
+		side->stalled = watch.stalled;
+		if (dead) {
+			side_failed(relay, flow, (enum flow_side_id)i, ACCESS_LOG_DEAD_PEER);
+			return false;
+		}
+	}
+	flow->guarded = true;
+	return true;
+}
+
+static void relaying_due(struct tcp_relay *relay, struct flow *flow)
+{
+	const struct config_timeouts *timeouts = &flow->listener->timeouts;
+	uint64_t now = relay->loop->now_ms;
+	uint64_t idle_at;
+
+	if (!watch_peers(relay, flow))
+		return;
+	idle_at = flow->active_ms +
+		  (half_closed(flow) ? timeouts->half_closed_ms : timeouts->idle_ms);
+	if (now >= idle_at) {
+		finish(relay, flow,
+			half_closed(flow) ? ACCESS_LOG_HALF_CLOSED_TIMEOUT
+					  : ACCESS_LOG_IDLE_TIMEOUT,
+			ACCESS_LOG_BY_GATEWAY);
+		return;
+	}
+	loop_timer_set(relay->loop, &flow->timer,
+		min_u64(idle_at, now + peer_watch_period(timeouts->dead_peer_ms)));
+}
+
+static void connecting_due(struct tcp_relay *relay, struct flow *flow)
+{
+	uint64_t due = flow->accepted_us / 1000 + flow->listener->timeouts.connect_ms;
+
+	if (relay->loop->now_ms >= due)
+		connect_failed(relay, flow, ETIMEDOUT);
+	else
+		loop_timer_set(relay->loop, &flow->timer, due);
+}
+
+static void on_due(struct timer *timer)
+{
+	struct flow *flow = list_entry(timer, struct flow, timer);
+	struct tcp_relay *relay = flow->owner;
+
+	switch ((enum flow_state)flow->state) {
+	case FLOW_CONNECTING:
+	case FLOW_OPENING:
+		connecting_due(relay, flow);
+		break;
+	case FLOW_RELAYING:
+		relaying_due(relay, flow);
+		break;
+	case FLOW_RESETTING:
+		reset_serve(relay, flow);
+		break;
+	case FLOW_DEAD:
+		assert(!"a dead flow has no timer");
+	}
+}
+
+/* ---- the start of a flow ----------------------------------------------------------------------
+ */
+
+/*
+ * Makes the socket what a backend's must be, and starts to connect. header: data follows at once
+ * and can carry the handshake's last acknowledgement. 0 or a negative errno.
+ */
+static int backend_connect(int fd, const struct sockaddr_any *source,
+	const struct config_backend *backend, bool header)
+{
+	const struct linger reset = { .l_onoff = 1, .l_linger = 0 };
+	int err;
+
+	err = set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	if (!err)
+		err = set_int(fd, SOL_SOCKET, SO_OOBINLINE, 1);
+	if (!err && setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)) < 0)
+		err = -errno;
+	if (!err && header)
+		err = set_int(fd, IPPROTO_TCP, TCP_QUICKACK, 0);
+	/* The port is chosen by connect(), so that one is free as long as the whole tuple is. */
+	if (!err && source)
+		err = set_int(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+	if (!err && source && bind(fd, &source->sa, sockaddr_len(source)) < 0)
+		err = -errno;
+	if (!err && connect(fd, &backend->addr.sa, sockaddr_len(&backend->addr)) < 0 &&
+		errno != EINPROGRESS)
+		err = -errno;
+	return err;
+}
+
+/* Connects from one source address after the other until one has a free port. */
+static int backend_start(struct tcp_relay *relay, struct flow *flow, struct pool *pool)
+{
+	struct flow_side *side = &flow->side[FLOW_BACKEND];
+	bool header = flow->listener->identity != IDENTITY_NONE;
+	size_t tries = pool->config->n_sources ? pool->config->n_sources : 1;
+	socklen_t len = sizeof(flow->source);
+	int err;
+
+	for (;;) {
+		err = backend_connect(side->end.fd, pool_source(pool), flow->backend, header);
+		if (err != -EADDRNOTAVAIL || --tries == 0)
+			break;
+		close(side->end.fd);
+		side->end.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		if (side->end.fd < 0)
+			return -errno;
+	}
+	if (err)
+		return err;
+	if (getsockname(side->end.fd, &flow->source.sa, &len) < 0)
+		return -errno;
+	/* A connection from a port to itself succeeds, and is no backend. */
+	if (sockaddr_equal(&flow->source, &flow->backend->addr))
+		return -ECONNREFUSED;
+	return loop_add(relay->loop, side->end.fd, EVENTS, &side->source);
+}
+
+/* The address that the client connected to. */
+static int find_local(struct flow *flow, const struct admission_listener *listener)
+{
+	socklen_t len = sizeof(flow->local);
+
+	flow->local = listener->addr;
+	if (sockaddr_is_any(&listener->addr) &&
+		getsockname(flow->side[FLOW_CLIENT].end.fd, &flow->local.sa, &len) < 0)
+		return -errno;
+	sockaddr_unmap(&flow->client);
+	sockaddr_unmap(&flow->local);
+	return 0;
+}
+
+void tcp_relay_take(void *userdata, const struct admission_listener *listener, int client_fd,
+	const struct sockaddr_any *client, int backend_fd)
+{
+	struct tcp_relay *relay = userdata;
+	const struct config_listener *config = listener->config;
+	struct pool *pool = &relay->pools[config->pool];
+	struct flow *flow = flow_new(&relay->flows);
+	struct flow_side *side;
+	int err;
+
+	if (!flow) { /* no memory: admission knows the limit of flows */
+		close(client_fd);
+		close(backend_fd);
+		return;
+	}
+	side = &flow->side[FLOW_CLIENT];
+	side->end.fd = client_fd;
+	side->source.on_event = on_client_event;
+	flow->side[FLOW_BACKEND].end.fd = backend_fd;
+	flow->side[FLOW_BACKEND].source.on_event = on_backend_event;
+	timer_init(&flow->timer, on_due);
+	flow->owner = relay;
+	flow->listener = config;
+	flow->client = *client;
+	flow->accepted_us = clock_monotonic_us();
+	flow->active_ms = relay->loop->now_ms;
+
+	err = find_local(flow, listener);
+	if (!err)
+		err = loop_add(relay->loop, client_fd, EVENTS, &side->source);
+	if (!err)
+		flow->backend = pool_pick(pool);
+	if (!err)
+		err = flow->backend ? backend_start(relay, flow, pool) : -EHOSTUNREACH;
+	if (err) {
+		connect_failed(relay, flow, -err);
+		return;
+	}
+	loop_timer_set(relay->loop, &flow->timer,
+		relay->loop->now_ms + min_u64(config->timeouts.connect_ms,
+					      peer_watch_period(config->timeouts.dead_peer_ms)));
+}
+
+/* ---- the relay as a whole ---------------------------------------------------------------------
+ */
+
+void tcp_relay_turns(struct tcp_relay *relay)
+{
+	struct list_node list, *node;
+
+	list_init(&list);
+	list_splice(&list, &relay->turns);
+	if (!list_empty(&relay->starved) && stream_pool_ready(&relay->streams)) {
+		node = list_pop(&relay->starved);
+		list_append(&list, node);
+	}
+	while ((node = list_pop(&list)))
+		flow_serve(relay, list_entry(node, struct flow, turn));
+	flow_table_reap(&relay->flows);
+}
+
+bool tcp_relay_busy(const struct tcp_relay *relay)
+{
+	return !list_empty(&relay->turns) || (!list_empty(&relay->starved) && relay->streams.spare);
+}
+
+size_t tcp_relay_live(const struct tcp_relay *relay)
+{
+	return relay->flows.slab.used;
+}
+
+void tcp_relay_end_all(struct tcp_relay *relay)
+{
+	struct list_node *node, *tmp;
+
+	list_for_each_safe (node, tmp, &relay->flows.live)
+		finish(relay, list_entry(node, struct flow, node), ACCESS_LOG_DRAINED,
+			ACCESS_LOG_BY_GATEWAY);
+	flow_table_reap(&relay->flows);
+}
+
+static void pools_free(struct tcp_relay *relay)
+{
+	for (size_t i = 0; i < relay->n_pools; i++)
+		pool_destroy(&relay->pools[i]);
+	free(relay->pools);
+	relay->pools = NULL;
+	relay->n_pools = 0;
+}
+
+int tcp_relay_init(struct tcp_relay *relay, struct loop *loop, const struct config *config,
+	struct stats *stats, const struct tcp_relay_limits *limits)
+{
+	int err;
+
+	*relay = (struct tcp_relay){ .loop = loop, .stats = stats, .max_flows = limits->flows };
+	list_init(&relay->turns);
+	list_init(&relay->starved);
+	flow_table_init(&relay->flows, loop, stats, limits->flows);
+	relay->pools = calloc(config->n_pools, sizeof(*relay->pools));
+	if (!relay->pools)
+		return -ENOMEM;
+	for (; relay->n_pools < config->n_pools; relay->n_pools++) {
+		err = pool_init(&relay->pools[relay->n_pools], &config->pools[relay->n_pools]);
+		if (err)
+			goto fail;
+	}
+	err = stream_pool_init(&relay->streams, limits->buffers, limits->pipes, stats);
+	if (err)
+		goto fail;
+	return 0;
+fail:
+	pools_free(relay);
+	return err;
+}
+
+void tcp_relay_destroy(struct tcp_relay *relay)
+{
+	tcp_relay_end_all(relay);
+	stream_pool_destroy(&relay->streams);
+	flow_table_destroy(&relay->flows);
+	pools_free(relay);
+}

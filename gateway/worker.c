@@ -1,0 +1,218 @@
+#include "worker.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "access_log.h"
+#include "log.h"
+#include "loop.h"
+#include "sandbox.h"
+#include "tcp_relay.h"
+
+/* Of the descriptors that are left, one part in PIPE_SHARE may go to pipes, in pairs. */
+#define PIPE_SHARE 16U
+#define PIPES_MAX  64U
+#define FDS_SPARE  8U
+#define FDS_MIN	   32U
+/* 128 MiB: as many flows as this may have a stuck reader before others wait for a buffer. */
+#define BUFFERS_MAX 4096U
+
+struct worker {
+	const struct worker_setup *setup;
+	struct loop loop;
+	struct tcp_relay relay;
+	struct admission admission;
+	struct loop_source channel;
+	struct timer drain_timer;
+	size_t max_flows;
+	bool draining;
+	bool ending;
+};
+
+/* Log lines travel to the logger's process: a stuck terminal must not hold up the relay. */
+static void log_to_ring(void *userdata, enum log_level level, const char *line, size_t len)
+{
+	const struct worker_setup *setup = userdata;
+	char data[LOG_LINE_MAX + 1];
+	const uint64_t one = 1;
+
+	data[0] = (char)level;
+	memcpy(data + 1, line, len);
+	ring_push(setup->ring, ACCESS_LOG_RING_LINE, data, len + 1);
+	if (ring_must_wake(setup->ring) && write(setup->ring_wake_fd, &one, sizeof(one)) < 0) {
+		/* EAGAIN: the reader has not yet seen an earlier wake-up. */
+	}
+}
+
+static size_t count_open_fds(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	size_t n = 0;
+
+	if (!dir)
+		return 64; /* no /proc: a guess on the safe side */
+	while (readdir(dir))
+		n++;
+	closedir(dir);
+	return n;
+}
+
+/* Shares the open-file limit out between flows and pipes. -EMFILE if it is too low to work. */
+static int work_out_limits(const struct config *config, struct tcp_relay_limits *ret_limits)
+{
+	struct rlimit limit;
+	size_t used = count_open_fds() + FDS_SPARE;
+	size_t room, pipes;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return -errno;
+	if (limit.rlim_cur < used + FDS_MIN)
+		return -EMFILE;
+	room = limit.rlim_cur - used;
+	pipes = room / (2 * PIPE_SHARE);
+	if (pipes > PIPES_MAX)
+		pipes = PIPES_MAX;
+	*ret_limits = (struct tcp_relay_limits){
+		.flows = (room - 2 * pipes) / 2,
+		.pipes = pipes,
+		.buffers = BUFFERS_MAX,
+	};
+	if (config->max_flows && config->max_flows < ret_limits->flows)
+		ret_limits->flows = config->max_flows;
+	return 0;
+}
+
+static void on_drain_due(struct timer *timer)
+{
+	struct worker *worker = list_entry(timer, struct worker, drain_timer);
+	size_t live = tcp_relay_live(&worker->relay);
+
+	log_warning("worker %u: drain limit reached, %zu flows are reset",
+		(unsigned)worker->setup->index, live);
+	worker->ending = true;
+}
+
+static void start_drain(struct worker *worker)
+{
+	if (worker->draining)
+		return;
+	worker->draining = true;
+	admission_close(&worker->admission);
+	loop_timer_set(&worker->loop, &worker->drain_timer,
+		worker->loop.now_ms + worker->setup->config->drain_ms);
+}
+
+static void on_channel(struct loop_source *source, uint32_t events)
+{
+	struct worker *worker = list_entry(source, struct worker, channel);
+	char message = 0;
+	ssize_t n = recv(worker->setup->channel_fd, &message, 1, MSG_DONTWAIT);
+
+	(void)events;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) { /* the supervisor is gone */
+		loop_remove(&worker->loop, worker->setup->channel_fd);
+		start_drain(worker);
+	} else if (message == WORKER_DRAIN) {
+		start_drain(worker);
+	} else if (message == WORKER_END) {
+		worker->ending = true;
+	}
+}
+
+static int worker_start(struct worker *worker)
+{
+	const struct worker_setup *setup = worker->setup;
+	struct tcp_relay_limits limits;
+	int err;
+
+	err = work_out_limits(setup->config, &limits);
+	if (err) {
+		log_error("the limit of open files is too low for a worker: raise LimitNOFILE= or "
+			  "ulimit -n");
+		return err;
+	}
+	err = loop_init(&worker->loop);
+	if (err)
+		return err;
+	err = tcp_relay_init(&worker->relay, &worker->loop, setup->config, setup->stats, &limits);
+	if (err)
+		goto fail_loop;
+	worker->max_flows = limits.flows;
+	worker->relay.flows.worker = setup->index;
+	worker->relay.flows.ring = setup->log_access ? setup->ring : NULL;
+	worker->relay.flows.ring_wake_fd = setup->ring_wake_fd;
+	worker->channel.on_event = on_channel;
+	timer_init(&worker->drain_timer, on_drain_due);
+	err = loop_add(&worker->loop, setup->channel_fd, EPOLLIN, &worker->channel);
+	if (err)
+		goto fail_relay;
+	err = sandbox_drop_privileges(setup->config->user);
+	if (err) {
+		log_error("cannot give up privileges: %s", strerror(-err));
+		goto fail_relay;
+	}
+	err = sandbox_filter();
+	if (err) {
+		log_error("cannot load the seccomp filter: %s", strerror(-err));
+		goto fail_relay;
+	}
+	err = admission_init(&worker->admission, &worker->loop, setup->stats, setup->listeners,
+		setup->n_listeners, tcp_relay_take, &worker->relay);
+	if (err)
+		goto fail_relay;
+	admission_update(&worker->admission, limits.flows);
+	return 0;
+fail_relay:
+	tcp_relay_destroy(&worker->relay);
+fail_loop:
+	loop_close(&worker->loop);
+	return err;
+}
+
+static int worker_loop(struct worker *worker)
+{
+	int err = 0;
+
+	while (!err && !worker->ending) {
+		size_t live;
+
+		err = loop_run_once(&worker->loop, !tcp_relay_busy(&worker->relay));
+		tcp_relay_turns(&worker->relay);
+		live = tcp_relay_live(&worker->relay);
+		if (worker->draining && live == 0)
+			break;
+		admission_update(&worker->admission, worker->max_flows - live);
+	}
+	return err;
+}
+
+int worker_run(const struct worker_setup *setup)
+{
+	const char ready = WORKER_READY;
+	struct worker worker = { .setup = setup };
+	int err;
+
+	log_set_sink(log_to_ring, (void *)(uintptr_t)setup);
+	stats_clear_gauges(setup->stats);
+	err = worker_start(&worker);
+	if (err) {
+		log_error("worker %u cannot start: %s", (unsigned)setup->index, strerror(-err));
+		return EXIT_FAILURE;
+	}
+	if (send(setup->channel_fd, &ready, 1, MSG_NOSIGNAL) == 1)
+		err = worker_loop(&worker);
+	if (err)
+		log_error("worker %u: its event loop failed: %s", (unsigned)setup->index,
+			strerror(-err));
+	admission_destroy(&worker.admission);
+	tcp_relay_destroy(&worker.relay);
+	loop_close(&worker.loop);
+	return err ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,36 @@
+/*
+ * worker - a process that serves clients: one event loop, its own flows, no privileges.
+ *
+ * It is forked by the supervisor and inherits everything that it needs. Over the channel (a
+ * SOCK_SEQPACKET socket pair) it gets one-byte messages and says when it is ready.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "admission.h"
+#include "config.h"
+#include "ring.h"
+#include "stats.h"
+
+enum worker_message {
+	WORKER_READY = 'R', /* to the supervisor: accepting */
+	WORKER_DRAIN = 'D', /* to the worker: accept no more, end when the flows have, or in time */
+	WORKER_END = 'E',   /* to the worker: reset all flows and end */
+};
+
+struct worker_setup {
+	const struct config *config;
+	uint16_t index;
+	int channel_fd;
+	struct stats *stats;
+	struct ring *ring; /* log lines, and access records if log_access */
+	int ring_wake_fd;
+	bool log_access;
+	struct admission_listener *listeners; /* fd, config and addr filled in */
+	size_t n_listeners;
+};
+
+/* Serves until told to end; the process's exit status. If the channel closes, it drains. */
+int worker_run(const struct worker_setup *setup);
