@@ -174,6 +174,6 @@ install: all
 	install -m 644 gateway/sixgated.8 $(DESTDIR)$(mandir)/man8/
 
 clean:
-	rm -rf build build-asan build-fuzz
+	rm -rf build build-asan build-clang build-fuzz
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -54,8 +55,7 @@ void config_free(struct config *config)
 	free(config);
 }
 
-/* ---- growing arrays ---------------------------------------------------------------------------
- */
+/* ---- growing arrays ---- */
 
 /* A place for one more element; NULL without memory. The caller counts it. */
 static void *grow(void **array, size_t n, size_t size)
@@ -162,8 +162,7 @@ int config_find_pool(const struct config *config, const char *name, size_t *ret_
 	return -ENOENT;
 }
 
-/* ---- addresses --------------------------------------------------------------------------------
- */
+/* ---- addresses ---- */
 
 static bool bind_taken(const struct config *config, const struct sockaddr_any *addr)
 {
@@ -214,12 +213,8 @@ int config_add_bind(struct config *config, struct config_listener *listener, con
 		return add_bind_address(config, listener, &addr, ret_reason);
 	}
 	for (size_t i = 0; i < 2 && !err; i++) {
-		if (strlen(text) > 8) {
-			*ret_reason = "a port is a number from 1 to 65535";
-			return -EINVAL;
-		}
-		strcpy(both, any[i]);
-		strcat(both, text + 1);
+		/* A port too long to fit is no port, and cut short it still is none. */
+		(void)snprintf(both, sizeof(both), "%s%s", any[i], text + 1);
 		err = sockaddr_parse(both, &addr, ret_reason);
 		if (!err)
 			err = add_bind_address(config, listener, &addr, ret_reason);
@@ -292,8 +287,7 @@ int config_add_source(struct config_pool *pool, const char *text, const char **r
 	return 0;
 }
 
-/* ---- words ------------------------------------------------------------------------------------
- */
+/* ---- words ---- */
 
 const char *config_identity_name(enum identity identity)
 {

@@ -45,8 +45,7 @@ struct parse {
 /* libconfuse hands its callbacks no user data. Set while it parses, and only then. */
 static _Thread_local struct parse *current;
 
-/* ---- reporting --------------------------------------------------------------------------------
- */
+/* ---- reporting ---- */
 
 __attribute__((format(printf, 3, 4))) static int fail(
 	struct parse *parse, int line, const char *format, ...)
@@ -77,8 +76,7 @@ static int refused(struct parse *parse, int line, int err, const char *what, con
 	return fail(parse, line, "%s \"%.100s\": %s", what, value, reason);
 }
 
-/* ---- parsing ----------------------------------------------------------------------------------
- */
+/* ---- parsing ---- */
 
 static size_t distance(const char *a, const char *b)
 {
@@ -133,7 +131,8 @@ static void fail_unknown(struct parse *parse, const cfg_t *cfg, const char *name
 			top ? "" : " in ", top ? "" : cfg->name, known);
 }
 
-static void on_error(cfg_t *cfg, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void on_error(
+	cfg_t *cfg, const char *format, va_list args)
 {
 	char text[200];
 	size_t len;
@@ -261,8 +260,7 @@ static cfg_t *make_parser(const char *name)
 	return cfg;
 }
 
-/* ---- walking: one value -----------------------------------------------------------------------
- */
+/* ---- walking: one value ---- */
 
 /* The option's text; NULL if it was not given. */
 static const char *text_of(cfg_t *cfg, const char *name)
@@ -337,8 +335,7 @@ static int check_word(struct parse *parse, cfg_t *cfg, const char *name, const c
 		"%s \"%.100s\": this version knows %s and no other", name, text, word);
 }
 
-/* ---- walking: sections ------------------------------------------------------------------------
- */
+/* ---- walking: sections ---- */
 
 static int walk_backend(struct parse *parse, struct config_pool *pool, cfg_t *cfg)
 {
@@ -475,8 +472,7 @@ static int walk_listener(struct parse *parse, cfg_t *cfg, int line)
 	return err;
 }
 
-/* ---- walking: the whole -----------------------------------------------------------------------
- */
+/* ---- walking: the whole ---- */
 
 static int walk_log(struct parse *parse, cfg_t *cfg)
 {
@@ -542,8 +538,7 @@ static int walk(struct parse *parse, cfg_t *cfg)
 	return err;
 }
 
-/* ---- the passes -------------------------------------------------------------------------------
- */
+/* ---- the passes ---- */
 
 static int scan_pass(struct parse *parse, const char *text, size_t len)
 {
@@ -554,11 +549,11 @@ static int scan_pass(struct parse *parse, const char *text, size_t len)
 		[CONFIG_SCAN_OPEN_STRING] = "this string never ends; a quotation mark is missing",
 		[CONFIG_SCAN_OPEN_COMMENT] = "this comment never ends; a '*/' is missing",
 		[CONFIG_SCAN_TOO_DEEP] = "braces are nested too deeply; a '}' is missing above",
-		[CONFIG_SCAN_TWICE] = "this section has the option already; write it once, several "
-				      "values as { \"a\", \"b\" }",
+		[CONFIG_SCAN_TWICE] =
+			"given a second time; write it once, or a list { \"a\", \"b\" }",
 	};
 	const char *nul = memchr(text, '\0', len);
-	enum config_scan_flaw flaw;
+	enum config_scan_flaw flaw = CONFIG_SCAN_FINE;
 	int err, line = 1;
 
 	if (nul) {
@@ -626,7 +621,7 @@ out:
 /* The whole file into memory that the caller frees. 0 or a negative errno. */
 static int read_file(const char *path, char **ret_text, size_t *ret_len)
 {
-	char *text = malloc(FILE_MAX + 1);
+	char *text = calloc(1, FILE_MAX + 1);
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	size_t len = 0;
 	ssize_t n = 1;
@@ -661,8 +656,8 @@ out:
 
 int config_file_load(const char *path, struct config **ret_config, char error[CONFIG_ERROR_MAX])
 {
-	char *text;
-	size_t len;
+	char *text = NULL;
+	size_t len = 0;
 	int err;
 
 	err = read_file(path, &text, &len);

@@ -39,7 +39,7 @@ static int open_bound(const struct config_listener *config, const struct sockadd
 
 int listener_probe(const struct config_listener *config, const struct sockaddr_any *bind_addr)
 {
-	int fd, err;
+	int fd = -1, err;
 
 	err = open_bound(config, bind_addr, false, &fd);
 	if (!err)
@@ -51,7 +51,7 @@ int listener_open(
 	const struct config_listener *config, const struct sockaddr_any *bind_addr, int *ret_fd)
 {
 	const struct linger reset = { .l_onoff = 1, .l_linger = 0 };
-	int fd, err;
+	int fd = -1, err;
 
 	err = open_bound(config, bind_addr, true, &fd);
 	if (err)

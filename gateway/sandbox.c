@@ -3,9 +3,11 @@
 #include <cap-ng.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <pwd.h>
 #include <seccomp.h>
 #include <stddef.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -71,7 +73,6 @@ static const int allowed[] = {
 	SCMP_SYS(getsockopt),
 	SCMP_SYS(gettid),
 	SCMP_SYS(gettimeofday),
-	SCMP_SYS(ioctl),
 	SCMP_SYS(madvise),
 	SCMP_SYS(mmap),
 	SCMP_SYS(mprotect),
@@ -120,8 +121,12 @@ int sandbox_filter(void)
 		err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed[i], 0);
 	/* A socket towards a backend, and no other kind. */
 	if (!err)
-		err = seccomp_rule_add(
-			filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, AF_INET));
+		err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+			SCMP_A0_64(SCMP_CMP_EQ, AF_INET, 0));
+	/* How much of what was sent is still on its way. */
+	if (!err)
+		err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
+			SCMP_A1_64(SCMP_CMP_EQ, SIOCOUTQ, 0));
 	if (!err)
 		err = seccomp_load(filter);
 	seccomp_release(filter);

@@ -75,7 +75,7 @@ const char *sockaddr_format_host(const struct sockaddr_any *addr, char buf[SOCKA
 	if (addr->sa.sa_family == AF_INET)
 		return inet_ntop(AF_INET, &addr->in.sin_addr, buf, SOCKADDR_TEXT_MAX);
 	if (addr->sa.sa_family != AF_INET6)
-		return strcpy(buf, "-");
+		return memcpy(buf, "-", 2);
 	inet_ntop(AF_INET6, &addr->in6.sin6_addr, buf, SOCKADDR_TEXT_MAX);
 	if (addr->in6.sin6_scope_id == 0)
 		return buf;
@@ -97,7 +97,7 @@ const char *sockaddr_format(const struct sockaddr_any *addr, char buf[SOCKADDR_T
 	else if (addr->sa.sa_family == AF_INET6)
 		snprintf(buf, SOCKADDR_TEXT_MAX, "[%.64s]:%u", host, sockaddr_port(addr));
 	else
-		strcpy(buf, "-");
+		memcpy(buf, "-", 2);
 	return buf;
 }
 

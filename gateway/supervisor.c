@@ -85,8 +85,7 @@ struct supervisor {
 	struct timer end_timer;
 };
 
-/* ---- helpers ----------------------------------------------------------------------------------
- */
+/* ---- helpers ---- */
 
 static size_t worker_count(const struct config *config)
 {
@@ -158,8 +157,7 @@ static void close_access_log(struct supervisor *supervisor)
 	supervisor->access_fd = -1;
 }
 
-/* ---- children ---------------------------------------------------------------------------------
- */
+/* ---- children ---- */
 
 static void on_worker_message(struct loop_source *source, uint32_t events);
 
@@ -306,8 +304,7 @@ static void child_init(struct supervisor *supervisor, struct child *child, size_
 	timer_init(&child->restart, on_restart_due);
 }
 
-/* ---- the course of things ---------------------------------------------------------------------
- */
+/* ---- the course of things ---- */
 
 static size_t workers_alive(const struct supervisor *supervisor)
 {
@@ -524,8 +521,7 @@ static void on_signal(struct loop_source *source, uint32_t events)
 	}
 }
 
-/* ---- start and end ----------------------------------------------------------------------------
- */
+/* ---- start and end ---- */
 
 static int open_signals(struct supervisor *supervisor)
 {

@@ -65,8 +65,7 @@ static int take_error(int fd)
 	return error;
 }
 
-/* ---- the end of a flow ------------------------------------------------------------------------
- */
+/* ---- the end of a flow ---- */
 
 static void finish(
 	struct tcp_relay *relay, struct flow *flow, enum access_log_end end, enum access_log_by by)
@@ -146,8 +145,7 @@ static void connect_failed(struct tcp_relay *relay, struct flow *flow, int error
 	finish(relay, flow, end, by);
 }
 
-/* ---- resets -----------------------------------------------------------------------------------
- */
+/* ---- resets ---- */
 
 /* Whether the peer has acknowledged everything that was handed to the socket. */
 static bool all_acknowledged(int fd)
@@ -206,8 +204,7 @@ static void side_failed(
 	reset_serve(relay, flow);
 }
 
-/* ---- relaying ---------------------------------------------------------------------------------
- */
+/* ---- relaying ---- */
 
 static bool flow_has_ended(const struct flow *flow)
 {
@@ -324,8 +321,7 @@ static void flow_serve(struct tcp_relay *relay, struct flow *flow)
 	}
 }
 
-/* ---- events -----------------------------------------------------------------------------------
- */
+/* ---- events ---- */
 
 static void note_events(struct stream_end *end, uint32_t events)
 {
@@ -396,8 +392,7 @@ static void on_backend_event(struct loop_source *source, uint32_t events)
 		list_entry(source, struct flow, side[FLOW_BACKEND].source), FLOW_BACKEND, events);
 }
 
-/* ---- deadlines --------------------------------------------------------------------------------
- */
+/* ---- deadlines ---- */
 
 static uint64_t min_u64(uint64_t a, uint64_t b)
 {
@@ -485,12 +480,11 @@ static void on_due(struct timer *timer)
 		reset_serve(relay, flow);
 		break;
 	case FLOW_DEAD:
-		assert(!"a dead flow has no timer");
+		assert(flow->state != FLOW_DEAD); /* a dead flow has no timer */
 	}
 }
 
-/* ---- the start of a flow ----------------------------------------------------------------------
- */
+/* ---- the start of a flow ---- */
 
 /*
  * Makes the socket what a backend's must be, and starts to connect. header: data follows at once
@@ -605,8 +599,7 @@ void tcp_relay_take(void *userdata, const struct admission_listener *listener, i
 					      peer_watch_period(config->timeouts.dead_peer_ms)));
 }
 
-/* ---- the relay as a whole ---------------------------------------------------------------------
- */
+/* ---- the relay as a whole ---- */
 
 void tcp_relay_turns(struct tcp_relay *relay)
 {

@@ -129,7 +129,7 @@ static void on_channel(struct loop_source *source, uint32_t events)
 static int worker_start(struct worker *worker)
 {
 	const struct worker_setup *setup = worker->setup;
-	struct tcp_relay_limits limits;
+	struct tcp_relay_limits limits = { 0 };
 	int err;
 
 	err = work_out_limits(setup->config, &limits);

@@ -9,6 +9,9 @@
  * The library works on memory that the caller owns: it allocates nothing, opens nothing, logs
  * nothing and keeps no state between calls, so every function may be called from any thread.
  *
+ * Pointers must not be NULL, unless it says that they may. That is the caller's business, and all
+ * that an assertion may stop the program for; no input from the network trips one.
+ *
  * Functions return 0 or a negative errno. What a function hands back goes through parameters named
  * ret_*, which are not written to when it fails. A header (struct proxyhdr) is about 270 bytes and
  * fit for the stack.
@@ -29,7 +32,7 @@ extern "C" {
 #define PROXYHDR_API
 #endif
 
-/* ---- sizes, all in bytes ---------------------------------------------------------------- */
+/* ---- sizes, all in bytes ---- */
 
 #define PROXYHDR_V1_MAX	       107U /* longest line, CR and LF included (section 2.1) */
 #define PROXYHDR_V2_MIN	       16U  /* signature, version/command, family/transport, length */
@@ -43,7 +46,7 @@ extern "C" {
 #define PROXYHDR_UNIQUE_ID_MAX 128U   /* value of a UNIQUE_ID TLV (section 2.2.5) */
 #define PROXYHDR_ADDR_MAX      108U   /* a UNIX path; IP addresses take the first 4 or 16 */
 
-/* ---- what a header says ----------------------------------------------------------------- */
+/* ---- what a header says ---- */
 
 /* The values are those on the wire. */
 enum proxyhdr_command {
@@ -116,7 +119,7 @@ enum proxyhdr_tlv_type {
 	PROXYHDR_TLV_FUTURE_MAX = 0xFF,
 };
 
-/* ---- encoding --------------------------------------------------------------------------- */
+/* ---- encoding ---- */
 
 /*
  * Writes `hdr` into buf[0..size), with hdr->tlvs copied behind the addresses if tlvs_len is not 0.
@@ -160,7 +163,7 @@ PROXYHDR_API int proxyhdr_tlv_append(uint8_t *buf, size_t size, size_t *inout_le
  */
 PROXYHDR_API int proxyhdr_crc32c_append(uint8_t *buf, size_t size, size_t *inout_len);
 
-/* ---- decoding --------------------------------------------------------------------------- */
+/* ---- decoding ---- */
 
 /* What to accept: version flags are or'ed together, at least one of them. */
 #define PROXYHDR_ACCEPT_V1 0x1U
@@ -232,7 +235,7 @@ PROXYHDR_API const char *proxyhdr_reason_text(enum proxyhdr_reason reason);
 PROXYHDR_API int proxyhdr_decode(const void *data, size_t len, unsigned flags,
 	struct proxyhdr *ret_hdr, enum proxyhdr_reason *reason);
 
-/* ---- walking through TLVs --------------------------------------------------------------- */
+/* ---- walking through TLVs ---- */
 
 /* A TLV; value points into the area that is walked through. */
 struct proxyhdr_tlv {

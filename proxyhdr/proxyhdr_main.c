@@ -60,7 +60,7 @@ static int io_error(const char *what)
 	return STATUS_IO;
 }
 
-/* ---- hexadecimal text --------------------------------------------------------------------- */
+/* ---- hexadecimal text ---- */
 
 /* Hexadecimal text being read: the upper half of a byte whose lower half is to come, or -1. */
 struct hex_reader {
@@ -107,7 +107,7 @@ static void print_hex(const uint8_t *data, size_t len)
 		printf("%02x", data[i]);
 }
 
-/* ---- decode ------------------------------------------------------------------------------- */
+/* ---- decode ---- */
 
 /* Room for the longest header, from standard input. */
 struct input {
@@ -286,7 +286,7 @@ static int command_decode(int argc, char **argv)
 	return flush_output(r == -EAGAIN ? STATUS_INCOMPLETE : STATUS_INVALID);
 }
 
-/* ---- encode ------------------------------------------------------------------------------- */
+/* ---- encode ---- */
 
 /* What the options of encode ask for. */
 struct request {

@@ -182,6 +182,7 @@ static void test_refusals(void **state)
 	static const uint8_t crc[] = { 3, 0, 4, 0, 0, 0, 0 };
 	static const uint8_t overrun[] = { 4, 0, 1 };
 	static uint8_t unique[3 + 129] = { 5, 0, 129 };
+	static uint8_t longest[65535 - 12] = { 0xe0, 0xff, 0xff - 12 - 3 };
 	struct proxyhdr hdr;
 
 	(void)state;
@@ -204,10 +205,23 @@ static void test_refusals(void **state)
 	hdr.tlvs = unique;
 	hdr.tlvs_len = sizeof(unique);
 	assert_refused(&hdr, -EINVAL);
-	hdr.tlvs_len = 65536 - 12;
+	hdr.tlvs = longest;
+	hdr.tlvs_len = sizeof(longest);
+	assert_refused(&hdr, -ENOSPC);
+	hdr.tlvs_len = sizeof(longest) + 1;
 	assert_refused(&hdr, -EMSGSIZE);
 	hdr.tlvs = NULL;
 	hdr.tlvs_len = 3;
+	assert_refused(&hdr, -EINVAL);
+
+	/* numbers whose lower bits would make a family and a transport that exist */
+	hdr = (struct proxyhdr){ .version = 2,
+		.command = PROXYHDR_PROXY,
+		.family = (enum proxyhdr_family)0x11,
+		.transport = PROXYHDR_STREAM };
+	assert_refused(&hdr, -EINVAL);
+	hdr.family = PROXYHDR_UNSPEC;
+	hdr.transport = (enum proxyhdr_transport)0x11;
 	assert_refused(&hdr, -EINVAL);
 
 	hdr = (struct proxyhdr){ .version = 2,
@@ -264,6 +278,7 @@ static void test_append(void **state)
 	assert_append_fails(buf, len, len + 2, 4, 0, -ENOSPC);
 	assert_append_fails(buf, len, len + 5, 4, 3, -ENOSPC);
 	assert_append_fails(buf, len, len + 300, 5, 129, -EINVAL);
+	assert_append_fails(buf, len, len, 5, 128, -ENOSPC);
 	assert_append_fails(buf, len, len + 300, 3, 4, -EINVAL);
 	assert_append_fails(buf, len, len - 1, 4, 0, -EINVAL);
 	assert_append_fails(buf, len - 1, len + 9, 4, 0, -EINVAL);
