@@ -24,7 +24,6 @@ enum flow_side_id { FLOW_CLIENT, FLOW_BACKEND, FLOW_SIDES };
 
 enum flow_state {
 	FLOW_CONNECTING, /* the backend has not answered */
-	FLOW_OPENING,	 /* it has; the header waits for a buffer */
 	FLOW_RELAYING,
 	FLOW_RESETTING, /* one side is gone; what it sent before still goes out */
 	FLOW_DEAD,	/* ended; memory is freed by flow_table_reap() */

@@ -21,7 +21,7 @@ static const char *const names[] = {
 	"error",
 	"paused_limit",
 	"paused_files",
-	"buffer_waits",
+	"buffer_misses",
 	"pipe_misses",
 	"bulk_entered",
 	"live_flows",

@@ -26,12 +26,12 @@ enum stats_counter {
 	STATS_ENDED_NO_SOURCE_PORT,
 	STATS_ENDED_DRAINED,
 	STATS_ENDED_ERROR,
-	STATS_PAUSED_LIMIT, /* times that accepting stopped at max-flows */
-	STATS_PAUSED_FILES, /* ... for want of descriptors or memory */
-	STATS_BUFFER_WAITS, /* a flow waited for a buffer */
-	STATS_PIPE_MISSES,  /* bulk went through a buffer, as no pipe was free */
-	STATS_BULK_ENTERED, /* a direction went over to splice */
-	STATS_LIVE_FLOWS,   /* gauge */
+	STATS_PAUSED_LIMIT,  /* times that accepting stopped at max-flows */
+	STATS_PAUSED_FILES,  /* ... for want of descriptors or memory */
+	STATS_BUFFER_MISSES, /* reads that went without a buffer, as all were held */
+	STATS_PIPE_MISSES,   /* bulk went through a buffer, as no pipe was free */
+	STATS_BULK_ENTERED,  /* a direction went over to splice */
+	STATS_LIVE_FLOWS,    /* gauge */
 	STATS_COUNT
 };
 

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -11,7 +12,9 @@
  *
  * Small messages are copied: recv into the worker's spare buffer, send out of it. Mostly all of it
  * is sent at once and the buffer stays the worker's; if not, the stream keeps the buffer and the
- * worker takes a fresh one, so nothing is copied twice and an idle stream owns no memory.
+ * worker takes a fresh one, so nothing is copied twice and an idle stream owns no memory. When all
+ * buffers are held (by readers that have stopped, say), others go on without: bytes are looked at
+ * and sent, and only those that the other end took are then taken out of the socket.
  *
  * A stream that fills whole buffers several times in a row is bulk: it gets a pipe and moves pages
  * with splice. Several small gains in a row bring it back. The pipe is kept no longer than bytes
@@ -36,18 +39,24 @@ int stream_pool_init(
 	pipe_pool_init(&pool->pipes, max_pipes);
 	pool->stats = stats;
 	pool->spare = slab_get(&pool->buffers);
-	return pool->spare ? 0 : -ENOMEM;
+	pool->scratch = malloc(STREAM_BUFFER_SIZE);
+	if (pool->spare && pool->scratch)
+		return 0;
+	stream_pool_destroy(pool);
+	return -ENOMEM;
 }
 
 void stream_pool_destroy(struct stream_pool *pool)
 {
 	slab_put(&pool->buffers, pool->spare);
-	pool->spare = NULL;
+	free(pool->scratch);
+	pool->spare = pool->scratch = NULL;
 	slab_destroy(&pool->buffers);
 	pipe_pool_destroy(&pool->pipes);
 }
 
-bool stream_pool_ready(struct stream_pool *pool)
+/* Whether there is a buffer that a stream could keep. */
+static bool have_spare(struct stream_pool *pool)
 {
 	if (!pool->spare)
 		pool->spare = slab_get(&pool->buffers);
@@ -213,6 +222,34 @@ static enum stream_status spare_read(struct stream_pool *pool, struct stream *st
 	return STREAM_YIELD;
 }
 
+/*
+ * Without a buffer to keep: sends what the socket has, and takes out of it what was sent.
+ * STREAM_YIELD: go on.
+ */
+static enum stream_status peek_once(struct stream_pool *pool, struct stream *stream,
+	struct stream_end *from, struct stream_end *to, int *ret_error)
+{
+	ssize_t n = recv(from->fd, pool->scratch, STREAM_BUFFER_SIZE, MSG_PEEK);
+	ssize_t sent;
+
+	if (n < 0)
+		return read_failed(from, errno, ret_error);
+	if (n == 0) {
+		stream->ended = true;
+		return STREAM_ENDED;
+	}
+	sent = end_send(to, pool->scratch, (size_t)n, false, ret_error);
+	if (sent < 0)
+		return STREAM_TO_ERROR;
+	stats_add(pool->stats, STATS_BUFFER_MISSES, 1);
+	stream->bytes += sent;
+	if (sent > 0 && recv(from->fd, pool->scratch, (size_t)sent, MSG_TRUNC) != sent) {
+		*ret_error = EIO; /* it was there a moment ago; to go on would send it twice */
+		return STREAM_FROM_ERROR;
+	}
+	return sent == n ? STREAM_YIELD : STREAM_BLOCKED;
+}
+
 /* One read and one write through the spare buffer. STREAM_YIELD: go on. */
 static enum stream_status copy_once(struct stream_pool *pool, struct stream *stream,
 	struct stream_end *from, struct stream_end *to, int *ret_error)
@@ -220,10 +257,8 @@ static enum stream_status copy_once(struct stream_pool *pool, struct stream *str
 	enum stream_status status;
 	size_t len = 0;
 
-	if (!stream_pool_ready(pool)) {
-		stats_add(pool->stats, STATS_BUFFER_WAITS, 1);
-		return STREAM_STARVED;
-	}
+	if (!have_spare(pool))
+		return peek_once(pool, stream, from, to, ret_error);
 	status = spare_read(pool, stream, from, 0, &len, ret_error);
 	if (status != STREAM_YIELD || len == 0)
 		return status;
@@ -301,6 +336,22 @@ enum stream_status stream_pump(struct stream_pool *pool, struct stream *stream,
 	return status;
 }
 
+/* Sends the front alone, with no buffer for a rest of it: a new socket takes it whole, or fails. */
+static enum stream_status front_send(
+	struct stream *stream, struct stream_end *to, const void *front, size_t len, int *ret_error)
+{
+	ssize_t n = end_send(to, front, len, false, ret_error);
+
+	if (n < 0)
+		return STREAM_TO_ERROR;
+	if ((size_t)n < len) {
+		*ret_error = ENOBUFS;
+		return STREAM_TO_ERROR;
+	}
+	stream->bytes += n;
+	return STREAM_YIELD;
+}
+
 enum stream_status stream_open(struct stream_pool *pool, struct stream *stream,
 	struct stream_end *from, struct stream_end *to, const void *front, size_t len,
 	int *ret_error)
@@ -310,12 +361,10 @@ enum stream_status stream_open(struct stream_pool *pool, struct stream *stream,
 	int read_error = 0;
 
 	assert(!stream_holds(stream) && len > 0 && len < STREAM_BUFFER_SIZE);
-	if (!stream_pool_ready(pool)) {
-		stats_add(pool->stats, STATS_BUFFER_WAITS, 1);
-		return STREAM_STARVED;
-	}
-	memcpy(pool->spare, front, len);
 	stream->bytes = -(int64_t)len;
+	if (!have_spare(pool))
+		return front_send(stream, to, front, len, ret_error);
+	memcpy(pool->spare, front, len);
 	if (from->readable)
 		status = spare_read(pool, stream, from, len, &more, &read_error);
 	if (status == STREAM_FROM_ERROR) {

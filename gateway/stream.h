@@ -21,7 +21,8 @@
 /* What all streams of a worker share. */
 struct stream_pool {
 	struct slab buffers;
-	uint8_t *spare; /* the buffer that the next read goes to; NULL: none to be had */
+	uint8_t *spare;	  /* the buffer that the next read goes to; NULL: none to be had */
+	uint8_t *scratch; /* for looking at bytes that stay in the socket, when there is no spare */
 	struct pipe_pool pipes;
 	struct stats *stats;
 };
@@ -51,7 +52,6 @@ struct stream {
 enum stream_status {
 	STREAM_DRY,	   /* nothing more to read now; nothing is held */
 	STREAM_BLOCKED,	   /* the other end takes no more now */
-	STREAM_STARVED,	   /* no buffer to be had; call again once one has come back */
 	STREAM_YIELD,	   /* has had its turn; call again soon */
 	STREAM_ENDED,	   /* all bytes and the end of stream were read, all bytes handed on */
 	STREAM_FROM_ERROR, /* ret_error says what reading met; all earlier bytes were handed on */
@@ -69,7 +69,7 @@ enum stream_status stream_pump(struct stream_pool *pool, struct stream *stream,
 
 /*
  * Puts len bytes in front of an untouched stream and sends them, together with what the other end
- * has sent already, in one go. Nothing is sent if the status is STREAM_STARVED.
+ * has sent already, in one go.
  */
 enum stream_status stream_open(struct stream_pool *pool, struct stream *stream,
 	struct stream_end *from, struct stream_end *to, const void *front, size_t len,
@@ -83,9 +83,6 @@ static inline uint64_t stream_bytes(const struct stream *stream)
 
 /* Whether bytes wait that were read and not yet handed on. */
 bool stream_holds(const struct stream *stream);
-
-/* Whether a starved stream may go on. */
-bool stream_pool_ready(struct stream_pool *pool);
 
 /* Gives everything back; what was held is lost. */
 void stream_drop(struct stream_pool *pool, struct stream *stream);

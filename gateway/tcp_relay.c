@@ -18,11 +18,9 @@
 /*
  * Theory of operation
  *
- *  CONNECTING ──backend answers──► OPENING ──header sent──► RELAYING ──both ended──► DEAD
- *      │                                                       │
- *      └─refused, silent, client gone──► DEAD      a side is gone (reset, dead, error)
- *                                                              ▼
- *                                                          RESETTING ──► DEAD
+ *  CONNECTING ──backend answers, header sent──► RELAYING ──both ended──► DEAD
+ *      │                                            │
+ *      └─refused, silent, client gone──► DEAD       └─a side is gone──► RESETTING ──► DEAD
  *
  * Both sockets are watched edge-triggered for everything from the start, and never re-armed: events
  * only note what each side is ready for, and flow_serve() then does what can be done.
@@ -155,11 +153,11 @@ static bool all_acknowledged(int fd)
 	return ioctl(fd, SIOCOUTQ, &unsent) < 0 || unsent == 0;
 }
 
-/* Where a stream that stopped short is queued to go on. */
-static void queue_turn(struct tcp_relay *relay, struct flow *flow, enum stream_status status)
+/* Others come first; the flow goes on in tcp_relay_turns(). */
+static void queue_turn(struct tcp_relay *relay, struct flow *flow)
 {
 	list_remove(&flow->turn);
-	list_append(status == STREAM_STARVED ? &relay->starved : &relay->turns, &flow->turn);
+	list_append(&relay->turns, &flow->turn);
 }
 
 static void reset_finish(struct tcp_relay *relay, struct flow *flow)
@@ -179,8 +177,8 @@ static void reset_serve(struct tcp_relay *relay, struct flow *flow)
 		reset_finish(relay, flow);
 		return;
 	}
-	if (status == STREAM_YIELD || status == STREAM_STARVED)
-		queue_turn(relay, flow, status);
+	if (status == STREAM_YIELD)
+		queue_turn(relay, flow);
 	else if (status != STREAM_BLOCKED && all_acknowledged(to->end.fd)) {
 		reset_finish(relay, flow);
 		return;
@@ -247,9 +245,8 @@ static void serve_stream(struct tcp_relay *relay, struct flow *flow, enum flow_s
 	case STREAM_DRY:
 	case STREAM_BLOCKED:
 		break;
-	case STREAM_STARVED:
 	case STREAM_YIELD:
-		queue_turn(relay, flow, status);
+		queue_turn(relay, flow);
 		break;
 	case STREAM_ENDED:
 		stream_ended(relay, flow, from_id);
@@ -281,10 +278,6 @@ static void flow_open(struct tcp_relay *relay, struct flow *flow)
 	if (len > 0) {
 		status = stream_open(&relay->streams, &client->stream, &client->end, &backend->end,
 			header, len, &error);
-		if (status == STREAM_STARVED) {
-			queue_turn(relay, flow, status);
-			return;
-		}
 		if (status == STREAM_FROM_ERROR) {
 			finish(relay, flow, end_of_error(error), ACCESS_LOG_BY_CLIENT);
 			return;
@@ -304,9 +297,6 @@ static void flow_open(struct tcp_relay *relay, struct flow *flow)
 static void flow_serve(struct tcp_relay *relay, struct flow *flow)
 {
 	switch ((enum flow_state)flow->state) {
-	case FLOW_OPENING:
-		flow_open(relay, flow);
-		break;
 	case FLOW_RELAYING:
 		serve_stream(relay, flow, FLOW_CLIENT);
 		if (flow->state == FLOW_RELAYING)
@@ -354,8 +344,7 @@ static void on_connecting(
 	if (!(events & EPOLLOUT))
 		return;
 	flow->connected_us = relay->loop->now_us;
-	flow->state = FLOW_OPENING;
-	flow_serve(relay, flow);
+	flow_open(relay, flow);
 }
 
 static void on_side_event(struct flow *flow, enum flow_side_id id, uint32_t events)
@@ -470,7 +459,6 @@ static void on_due(struct timer *timer)
 
 	switch ((enum flow_state)flow->state) {
 	case FLOW_CONNECTING:
-	case FLOW_OPENING:
 		connecting_due(relay, flow);
 		break;
 	case FLOW_RELAYING:
@@ -607,10 +595,6 @@ void tcp_relay_turns(struct tcp_relay *relay)
 
 	list_init(&list);
 	list_splice(&list, &relay->turns);
-	if (!list_empty(&relay->starved) && stream_pool_ready(&relay->streams)) {
-		node = list_pop(&relay->starved);
-		list_append(&list, node);
-	}
 	while ((node = list_pop(&list)))
 		flow_serve(relay, list_entry(node, struct flow, turn));
 	flow_table_reap(&relay->flows);
@@ -618,7 +602,7 @@ void tcp_relay_turns(struct tcp_relay *relay)
 
 bool tcp_relay_busy(const struct tcp_relay *relay)
 {
-	return !list_empty(&relay->turns) || (!list_empty(&relay->starved) && relay->streams.spare);
+	return !list_empty(&relay->turns);
 }
 
 size_t tcp_relay_live(const struct tcp_relay *relay)
@@ -652,7 +636,6 @@ int tcp_relay_init(struct tcp_relay *relay, struct loop *loop, const struct conf
 
 	*relay = (struct tcp_relay){ .loop = loop, .stats = stats, .max_flows = limits->flows };
 	list_init(&relay->turns);
-	list_init(&relay->starved);
 	flow_table_init(&relay->flows, loop, stats, limits->flows);
 	relay->pools = calloc(config->n_pools, sizeof(*relay->pools));
 	if (!relay->pools)

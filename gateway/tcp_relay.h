@@ -26,8 +26,7 @@ struct tcp_relay {
 	struct pool *pools; /* one per config->pools */
 	size_t n_pools;
 	size_t max_flows;
-	struct list_node turns;	  /* flows that have more to do at once */
-	struct list_node starved; /* flows that wait for a buffer */
+	struct list_node turns; /* flows that have more to do at once */
 	struct log_limit log;
 };
 

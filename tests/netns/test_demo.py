@@ -5,22 +5,22 @@ import random
 import re
 import signal
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
-from netsite import CLIENT6, GATEWAY4, ROOT, VIP6, wait_until
+from netsite import CLIENT6, GATEWAY4, ROOT, VIP6, build_dir, wait_until
 
 DEMO = ROOT / "scripts" / "demo"
 
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """A directory for temporary files that only this test's demo uses, so that others' do not disturb."""
+    """A directory for temporary files that only this test's demo uses, so that others' do not disturb. The
+    build is named, so that demos side by side do not all run make."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setenv("SIXGATE_BUILD", str(build_dir()))
     return tmp_path
 
 

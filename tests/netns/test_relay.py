@@ -134,6 +134,26 @@ def test_source_addresses_take_turns(site, gateway):
         assert sorted(seen) == ["192.0.2.2", "192.0.2.2", "192.0.2.3", "192.0.2.3"]
 
 
+def test_source_ports_run_out(site, gateway):
+    """Two addresses of ten ports each make twenty connections; the next one is reset, and the log says why."""
+    site.gateway.ip("addr add 192.0.2.2/24 dev back", "addr add 192.0.2.3/24 dev back")
+    site.gateway.sysctl("net.ipv4.ip_local_port_range", "20000 20009")
+    with site.server.listen(SERVER4, PORT) as listener:
+        daemon = gateway(config=(CONFIG % "").replace(
+            'pool "web" {', 'pool "web" { source = { "192.0.2.2", "192.0.2.3" }'))
+        clients, servers = [], []
+        for _ in range(20):
+            clients.append(site.client.connect(VIP6, PORT))
+            servers.append(listener.accept()[0])
+            assert read_header(servers[-1]).src == CLIENT6
+        with site.client.connect(VIP6, PORT) as client:
+            assert ends_in_reset(client)[0]
+        assert record_of(daemon)["end"] == "no-source-port"
+        assert "no-source-port" in daemon.errors()
+        for connection in clients + servers:
+            connection.close()
+
+
 # ---- bytes ----------------------------------------------------------------------------------------
 
 def test_one_gibibyte_each_way_at_once(relay):
