@@ -5,6 +5,21 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+/*
+ * Theory of operation
+ *
+ * Three conditions must hold before accept4() is called: there is room (max-flows, kept up to date
+ * by admission_update()), accepting is not paused, and spare_fd holds the socket that will connect
+ * this client to its backend. So the only resource that can still be missing is the descriptor of
+ * the client itself, and then accept4() leaves the client in the queue.
+ *
+ * Listening sockets are watched level-triggered. A pause takes the interest off all of them, so
+ * that a full queue wakes nobody; it ends when a flow has ended, or when the retry timer finds
+ * room, which also covers descriptors that another process has given back (ENFILE).
+ *
+ * Listening sockets are shared with the supervisor: closing ours does not stop the kernel from
+ * accepting handshakes while the supervisor has its copy.
+ */
 #define BATCH_MAX 64U
 
 static void set_interest(struct admission *admission, uint32_t events)

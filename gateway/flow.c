@@ -7,6 +7,16 @@
 
 #include "clock.h"
 
+/*
+ * Theory of operation
+ *
+ * A flow is in table.live from flow_new() to flow_end(), then in table.dead until the batch of
+ * events that it ended in is over: epoll may hand out an event of its other socket after that. Only
+ * flow_table_reap() frees memory, and only the loop's owner calls it.
+ *
+ * Byte counters become the worker's when the flow ends, so that the relay touches no shared memory
+ * while it moves bytes.
+ */
 static_assert(STATS_ENDED_ERROR - STATS_ENDED_CLOSED == ACCESS_LOG_ERROR - ACCESS_LOG_CLOSED,
 	"a counter for each way to end, in the same order");
 

@@ -12,6 +12,18 @@
 #include "log.h"
 #include "sandbox.h"
 
+/*
+ * Theory of operation
+ *
+ * The logger drains all rings, writes what it got in large pieces, and looks again FETCH_MS later
+ * as long as there was something. When there was nothing it announces to every ring that it sleeps;
+ * the next record then comes with a wake-up through wake_fd. Under load no worker makes a system
+ * call for a record.
+ *
+ * The supervisor holds the other end of channel_fd and never writes to it. Its end, by intent or by
+ * death, is the sign to write what is left and end. Rings outlive the logger: its successor goes on
+ * where it stopped.
+ */
 /* While records keep coming they are fetched this often, so that no worker has to wake us. */
 #define FETCH_MS 10
 

@@ -5,6 +5,14 @@
 
 #include "clock.h"
 
+/*
+ * Theory of operation
+ *
+ * The clock is read once per batch, after waking: all callbacks of a batch see the same time.
+ * Events come before deadlines, so that what arrived in time counts as in time. A callback may
+ * remove any source, but another event of the same batch may still name it; its memory must stay
+ * until the batch is over.
+ */
 /* Enough to spread the cost of a wait; few enough that deadlines are not late. */
 #define BATCH 256
 

@@ -5,6 +5,18 @@
 #include <stddef.h>
 #include <sys/socket.h>
 
+/*
+ * Theory of operation
+ *
+ *                            nothing outstanding   data outstanding   window shut
+ *  the kernel's own means    keepalive probes      TCP_USER_TIMEOUT   would kill the living, too
+ *  so, while a check finds   both on               both on            TCP_USER_TIMEOUT off, and
+ *                                                                     unanswered probes counted
+ *
+ * A check comes at least three times within the dead-peer time, so a shut window is seen before the
+ * kernel acts on it. The kernel asks a shut window less and less often, up to two minutes apart:
+ * silence alone proves nothing there, only probes that went unanswered do.
+ */
 #define PERIOD_MIN_MS 250U
 #define PROBES_LOST   3 /* unanswered ones, at least, before a silent peer counts as dead */
 

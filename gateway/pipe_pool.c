@@ -5,6 +5,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+/*
+ * Theory of operation
+ *
+ * A pipe is in the list of free ones, or with the stream that took it; made counts both. A pipe
+ * that comes back is empty, so the next user cannot see another flow's bytes: that is the caller's
+ * duty, and pipe_pool_discard() is there for when it cannot be met.
+ */
 void pipe_pool_init(struct pipe_pool *pool, size_t limit)
 {
 	*pool = (struct pipe_pool){ .limit = limit };

@@ -14,6 +14,18 @@
 #include "sandbox.h"
 #include "tcp_relay.h"
 
+/*
+ * Theory of operation
+ *
+ * Everything that needs a privilege or a path is done by the supervisor before the fork, or here
+ * before sandbox_filter(): from then on a worker knows its sockets, its memory and its channel.
+ * Descriptors are shared out once, at the start: flows take two each, pipes for bulk take pairs,
+ * and FDS_SPARE are left for what comes and goes.
+ *
+ * The loop is: one batch of events, then flows that had to let others come first, then the memory
+ * of flows that have ended, then admission with the room there is now. Draining is accepting no
+ * more and leaving when the last flow has; its deadline is a timer of the same loop.
+ */
 /* Of the descriptors that are left, one part in PIPE_SHARE may go to pipes, in pairs. */
 #define PIPE_SHARE 16U
 #define PIPES_MAX  64U
