@@ -178,6 +178,15 @@ static int add_bind_address(struct config *config, struct config_listener *liste
 {
 	struct sockaddr_any *place;
 
+	if (sockaddr_family(addr) == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&addr->in6.sin6_addr)) {
+		*ret_reason = "write the IPv4 address itself, like 192.0.2.1:80";
+		return -EINVAL;
+	}
+	if (sockaddr_family(addr) == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&addr->in6.sin6_addr) &&
+		addr->in6.sin6_scope_id == 0) {
+		*ret_reason = "a link-local address needs its interface, like [fe80::1%eth0]:80";
+		return -EINVAL;
+	}
 	if (bind_taken(config, addr)) {
 		*ret_reason = "a listener has this address already: each may be bound once";
 		return -EINVAL;

@@ -18,10 +18,10 @@
  * Theory of operation
  *
  * Three passes, each of which ends the work with the first mistake it finds. config_scan looks at
- * braces, quotes and repetitions, and where sections begin. libconfuse parses, with every value a
- * string, and on_value() notes the line of each. Then the tree is walked and the
- * configuration built by the functions of config.h, and what they refuse is reported with the line
- * that was noted.
+ * braces, quotes and repetitions, where sections begin, and takes the comments out. libconfuse
+ * parses what is left, with every value a string, and on_value() notes the line of each. Then the
+ * tree is walked and the configuration built by the functions of config.h, and what they refuse is
+ * reported with the line that was noted.
  */
 #define FILE_MAX ((size_t)1024 * 1024)
 
@@ -135,22 +135,26 @@ __attribute__((format(printf, 2, 0))) static void on_error(
 	cfg_t *cfg, const char *format, va_list args)
 {
 	char text[200];
+	va_list again;
 	size_t len;
 
 	if (strncmp(format, "no such option", 14) == 0) {
 		fail_unknown(current, cfg, va_arg(args, const char *));
 		return;
 	}
+	va_copy(again, args);
 	vsnprintf(text, sizeof(text), format, args);
 	len = strlen(text);
 	while (len && (text[len - 1] == '\n' || text[len - 1] == '.'))
 		text[--len] = '\0';
 	if (strncmp(format, "missing title", 13) == 0)
-		(void)fail(current, cfg->line, "%s; write 'listener \"name\" { ... }'", text);
+		(void)fail(current, cfg->line, "%s; write '%s \"name\" { ... }'", text,
+			va_arg(again, const char *));
 	else if (strncmp(format, "found duplicate title", 21) == 0)
 		(void)fail(current, cfg->line, "%s; give each a name of its own", text);
 	else
 		(void)fail(current, cfg->line, "%s; write 'name = value' or 'name { ... }'", text);
+	va_end(again);
 }
 
 /* Called by libconfuse for each value that has been read, and once more at the end of a list. */
@@ -160,9 +164,12 @@ static int on_value(cfg_t *cfg, cfg_opt_t *opt)
 	unsigned nth = cfg_opt_size(opt) - 1;
 	struct noted *bigger;
 
-	for (size_t i = 0; i < parse->n_noted; i++)
-		if (parse->noted[i].opt == opt && parse->noted[i].nth == nth)
+	if (parse->n_noted) {
+		const struct noted *last = &parse->noted[parse->n_noted - 1];
+
+		if (last->opt == opt && last->nth == nth)
 			return 0; /* the end of a list, which says nothing new */
+	}
 	bigger = reallocarray(parse->noted, parse->n_noted + 1, sizeof(*bigger));
 	if (!bigger)
 		return fail(parse, cfg->line, "no memory");
@@ -551,6 +558,8 @@ static int scan_pass(struct parse *parse, const char *text, size_t len)
 		[CONFIG_SCAN_TOO_DEEP] = "braces are nested too deeply; a '}' is missing above",
 		[CONFIG_SCAN_TWICE] =
 			"given a second time; write it once, or a list { \"a\", \"b\" }",
+		[CONFIG_SCAN_OPEN_VARIABLE] = "this ${ never ends; a '}' is missing",
+		[CONFIG_SCAN_UNQUOTED] = "'*' and '+' stand in strings only; write \"*:80\"",
 	};
 	const char *nul = memchr(text, '\0', len);
 	enum config_scan_flaw flaw = CONFIG_SCAN_FINE;
@@ -567,9 +576,9 @@ static int scan_pass(struct parse *parse, const char *text, size_t len)
 	return flaw == CONFIG_SCAN_FINE ? 0 : fail(parse, line, "%s", flaws[flaw]);
 }
 
-static int parse_pass(struct parse *parse, cfg_t *cfg, const char *text, size_t len)
+static int parse_pass(struct parse *parse, cfg_t *cfg, size_t len)
 {
-	FILE *file = fmemopen((void *)(uintptr_t)text, len, "r");
+	FILE *file = fmemopen(parse->scan.bare, len, "r");
 	int status;
 
 	if (!file)
@@ -601,7 +610,7 @@ int config_file_parse(const char *name, const char *text, size_t len, struct con
 	cfg = make_parser(name);
 	if (!parse.config || !cfg)
 		goto out;
-	err = len ? parse_pass(&parse, cfg, text, len) : 0;
+	err = len ? parse_pass(&parse, cfg, len) : 0;
 	if (!err)
 		err = walk(&parse, cfg);
 	if (!err) {
@@ -634,6 +643,8 @@ static int read_file(const char *path, char **ret_text, size_t *ret_len)
 	}
 	if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode))
 		err = -EISDIR;
+	/* Only opening a fifo must not wait; what its writer has to say is waited for. */
+	(void)fcntl(fd, F_SETFL, 0);
 	while (!err && n > 0 && len <= FILE_MAX) {
 		n = read(fd, text + len, FILE_MAX + 1 - len);
 		if (n < 0 && errno != EINTR)

@@ -12,7 +12,7 @@
 
 struct scanner {
 	struct config_scan *scan;
-	const char *p, *end;
+	const char *text, *p, *end;
 	int line;
 	bool after_equals;   /* an opening brace begins a list, not a section */
 	char last[WORD_MAX]; /* the last word or title, and the one before */
@@ -29,6 +29,7 @@ struct scanner {
 void config_scan_destroy(struct config_scan *scan)
 {
 	free(scan->sections);
+	free(scan->bare);
 	*scan = (struct config_scan){ 0 };
 }
 
@@ -40,12 +41,22 @@ int config_scan_line(const struct config_scan *scan, const char *keyword, size_t
 	return 0;
 }
 
+/* No word stands right before what comes next. */
+static void forget_words(struct scanner *s)
+{
+	s->last[0] = s->before[0] = '\0';
+	s->after_equals = false;
+}
+
 static void remember_word(struct scanner *s, const char *word, size_t len)
 {
+	if (s->after_equals) { /* a value, which is neither keyword nor title */
+		forget_words(s);
+		return;
+	}
 	memcpy(s->before, s->last, sizeof(s->before));
 	snprintf(
 		s->last, sizeof(s->last), "%.*s", (int)(len < WORD_MAX ? len : WORD_MAX - 1), word);
-	s->after_equals = false;
 }
 
 static char next(struct scanner *s)
@@ -55,18 +66,39 @@ static char next(struct scanner *s)
 	return *s->p++;
 }
 
-/* Behind the opening mark. False: the text ends first. */
-static bool skip_string(struct scanner *s, char mark)
+/* At the brace of a "${...}". False: it does not end in this line, nor before an `until`. */
+static bool skip_variable(struct scanner *s, char until)
+{
+	const char *p = s->p;
+
+	while (p < s->end && *p != '}' && *p != '\n' && *p != until)
+		p++;
+	if (p == s->end || *p != '}')
+		return false;
+	s->p = p + 1;
+	return true;
+}
+
+/* Whether a variable begins with the dollar that was just read. */
+static bool at_variable(const struct scanner *s)
+{
+	return s->p[-1] == '$' && s->p < s->end && *s->p == '{';
+}
+
+/* Behind the opening mark. */
+static enum config_scan_flaw skip_string(struct scanner *s, char mark)
 {
 	while (s->p < s->end) {
 		char c = next(s);
 
 		if (c == mark)
-			return true;
+			return CONFIG_SCAN_FINE;
 		if (c == '\\' && s->p < s->end)
 			next(s);
+		else if (mark == '"' && at_variable(s) && !skip_variable(s, mark))
+			return CONFIG_SCAN_OPEN_VARIABLE;
 	}
-	return false;
+	return CONFIG_SCAN_OPEN_STRING;
 }
 
 static void skip_line(struct scanner *s)
@@ -89,10 +121,30 @@ static bool skip_comment(struct scanner *s)
 	return false;
 }
 
+/* From start to here. */
+static void blank_comment(struct scanner *s, const char *start)
+{
+	for (const char *p = start; p < s->p; p++)
+		if (*p != '\n')
+			s->scan->bare[p - s->text] = ' ';
+}
+
 static bool is_titled(const char *word)
 {
 	return strcmp(word, "listener") == 0 || strcmp(word, "pool") == 0 ||
 	       strcmp(word, "backend") == 0;
+}
+
+/* s->last is an option, or a section that there is one of. */
+static void note_key(struct scanner *s, enum config_scan_flaw *ret_flaw)
+{
+	size_t i = s->depth ? s->open[s->depth - 1].n_keys : 0;
+
+	for (; i < s->n_keys; i++)
+		if (strcmp(s->keys[i], s->last) == 0)
+			*ret_flaw = CONFIG_SCAN_TWICE;
+	if (s->n_keys < KEYS_MAX)
+		memcpy(s->keys[s->n_keys++], s->last, WORD_MAX);
 }
 
 static int add_section(struct scanner *s)
@@ -117,32 +169,30 @@ static int add_section(struct scanner *s)
 
 static int open_brace(struct scanner *s, enum config_scan_flaw *ret_flaw)
 {
+	int err = 0;
+
 	if (s->depth == DEPTH_MAX) {
 		*ret_flaw = CONFIG_SCAN_TOO_DEEP;
 		return 0;
 	}
+	if (!s->after_equals) {
+		if (s->last[0] && !is_titled(s->last) && !is_titled(s->before))
+			note_key(s, ret_flaw);
+		err = add_section(s);
+	}
 	s->open[s->depth].line = s->line;
 	s->open[s->depth++].n_keys = s->n_keys;
-	if (s->after_equals) {
-		s->after_equals = false;
-		return 0;
-	}
-	return add_section(s);
+	forget_words(s);
+	return err;
 }
 
 /* An equals sign behind s->last. */
 static void equals(struct scanner *s, enum config_scan_flaw *ret_flaw)
 {
-	size_t i = s->depth ? s->open[s->depth - 1].n_keys : 0;
-
-	if (s->after_equals)
-		return; /* two signs: the parser's to refuse */
+	if (s->after_equals || !s->last[0])
+		return; /* no option in front: the parser's to refuse */
+	note_key(s, ret_flaw);
 	s->after_equals = true;
-	for (; i < s->n_keys; i++)
-		if (strcmp(s->keys[i], s->last) == 0)
-			*ret_flaw = CONFIG_SCAN_TWICE;
-	if (s->n_keys < KEYS_MAX)
-		memcpy(s->keys[s->n_keys++], s->last, WORD_MAX);
 }
 
 static void close_brace(struct scanner *s, enum config_scan_flaw *ret_flaw)
@@ -151,37 +201,45 @@ static void close_brace(struct scanner *s, enum config_scan_flaw *ret_flaw)
 		*ret_flaw = CONFIG_SCAN_STRAY_BRACE;
 	else
 		s->n_keys = s->open[--s->depth].n_keys;
+	forget_words(s);
 }
 
 /* One token. 0 or -ENOMEM. */
 static int scan_token(struct scanner *s, enum config_scan_flaw *ret_flaw)
 {
-	static const char breaks[] = " \t\r\n\v\f\"'#{}()=+,";
+	static const char breaks[] = " \t\r\n\"'#{}()=+,*";
 	int start_line = s->line;
 	const char *start = s->p;
 	char c = next(s);
 
 	if (c == '#' || (c == '/' && s->p < s->end && *s->p == '/')) {
 		skip_line(s);
+		blank_comment(s, start);
 	} else if (c == '/' && s->p < s->end && *s->p == '*') {
 		s->p++;
 		if (!skip_comment(s)) {
 			*ret_flaw = CONFIG_SCAN_OPEN_COMMENT;
 			s->line = start_line;
 		}
+		blank_comment(s, start);
 	} else if (c == '"' || c == '\'') {
-		if (!skip_string(s, c)) {
-			*ret_flaw = CONFIG_SCAN_OPEN_STRING;
-			s->line = start_line;
-		} else {
+		*ret_flaw = skip_string(s, c);
+		if (*ret_flaw == CONFIG_SCAN_FINE)
 			remember_word(s, start + 1, (size_t)(s->p - start) - 2);
-		}
+		else if (*ret_flaw == CONFIG_SCAN_OPEN_STRING)
+			s->line = start_line;
 	} else if (c == '{') {
 		return open_brace(s, ret_flaw);
 	} else if (c == '}') {
 		close_brace(s, ret_flaw);
 	} else if (c == '=') {
 		equals(s, ret_flaw);
+	} else if (c == '*' || (c == '+' && (s->p == s->end || *s->p != '='))) {
+		*ret_flaw = CONFIG_SCAN_UNQUOTED;
+	} else if (at_variable(s)) {
+		if (!skip_variable(s, '\n'))
+			*ret_flaw = CONFIG_SCAN_OPEN_VARIABLE;
+		remember_word(s, start, (size_t)(s->p - start));
 	} else if (!strchr(breaks, c)) {
 		while (s->p < s->end && *s->p && !strchr(breaks, *s->p))
 			s->p++;
@@ -193,10 +251,20 @@ static int scan_token(struct scanner *s, enum config_scan_flaw *ret_flaw)
 int config_scan_run(struct config_scan *scan, const char *text, size_t len,
 	enum config_scan_flaw *ret_flaw, int *ret_line)
 {
-	struct scanner s = { .scan = scan, .p = text, .end = text + len, .line = 1 };
+	struct scanner s = {
+		.scan = scan,
+		.text = text,
+		.p = text,
+		.end = text + len,
+		.line = 1,
+	};
 	enum config_scan_flaw flaw = CONFIG_SCAN_FINE;
 	int err;
 
+	scan->bare = malloc(len ? len : 1);
+	if (!scan->bare)
+		return -ENOMEM;
+	memcpy(scan->bare, text, len);
 	while (s.p < s.end && flaw == CONFIG_SCAN_FINE) {
 		err = scan_token(&s, &flaw);
 		if (err)

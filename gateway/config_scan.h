@@ -1,9 +1,10 @@
 /*
  * config_scan - where the sections of a configuration file begin, and whether all are closed.
  *
- * libconfuse knows the line it is at, but not where a section began, is vague about a file that
- * ends too early, and lets the second of two values win. This is a first look at the text that
- * answers just that: it tells strings, comments, words and braces apart, and judges nothing else.
+ * libconfuse knows the line it is at, but loses count at every comment, does not know where a
+ * section began, is vague about a file that ends too early, drops some characters without a word,
+ * and lets the second of two values win. This is a first look at the text that answers just that:
+ * it tells strings, comments, words and braces apart, and judges nothing else.
  */
 #pragma once
 
@@ -18,6 +19,7 @@ struct config_scan {
 	struct config_scan_section *sections; /* in the order of the file */
 	size_t n_sections;
 	size_t n_allocated;
+	char *bare; /* the text, as long as it was, with spaces in place of comments */
 };
 
 enum config_scan_flaw {
@@ -27,7 +29,9 @@ enum config_scan_flaw {
 	CONFIG_SCAN_OPEN_STRING,  /* a quotation mark without its twin */
 	CONFIG_SCAN_OPEN_COMMENT, /* no end of comment */
 	CONFIG_SCAN_TOO_DEEP,
-	CONFIG_SCAN_TWICE, /* an option given before in its section */
+	CONFIG_SCAN_TWICE,	   /* an option given before in its section */
+	CONFIG_SCAN_OPEN_VARIABLE, /* a "${" without its brace in the same line and string */
+	CONFIG_SCAN_UNQUOTED,	   /* a character that only a string can have */
 };
 
 /*

@@ -187,6 +187,9 @@ static int unknown(struct command *command, int id, char **argv)
 	if (id == ':')
 		return fail(command, "%s: its value is missing; --help shows what it takes",
 			argv[optind - 1]);
+	/* Of letters behind one dash, getopt may not have moved on from the first. */
+	if (optopt < 0 || optopt >= OPTION_COUNT)
+		return fail(command, "-%c: there is no such option; --help lists them", optopt);
 	return fail(
 		command, "%.100s: there is no such option; --help lists them", argv[optind - 1]);
 }

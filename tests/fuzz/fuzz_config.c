@@ -1,0 +1,248 @@
+/*
+ * Fuzzes the reader of configuration files for its promises:
+ *
+ *   - what is refused is told in one line that begins with the name and a line of the text;
+ *   - what is accepted is whole: every list has something in it, every index leads somewhere, every
+ *     value lies within the limits of sixgated.conf(5);
+ *   - nothing stays behind, so that the same text has the same outcome a second time.
+ *
+ * The reader gets a copy of exactly the bytes it may read. The mutator strings together what the
+ * grammar is made of, so that no corpus is needed.
+ */
+#include "config_file.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define DAY_MS	     86400000U
+
+#define REQUIRE(condition)        \
+	do {                      \
+		if (!(condition)) \
+			abort();  \
+	} while (0)
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed);
+size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
+
+/* "fuzz:LINE: " and a sentence; the line is one of the text's. */
+static void check_error(const char *error, const uint8_t *data, size_t size)
+{
+	long line, lines = 1;
+	char *rest;
+
+	for (size_t i = 0; i < size; i++)
+		lines += data[i] == '\n';
+	REQUIRE(strnlen(error, CONFIG_ERROR_MAX) < CONFIG_ERROR_MAX);
+	REQUIRE(strncmp(error, "fuzz:", 5) == 0);
+	line = strtol(error + 5, &rest, 10);
+	REQUIRE(rest[0] == ':' && rest[1] == ' ' && rest[2] != '\0');
+	REQUIRE(line >= 1 && line <= lines);
+	for (const char *p = error; *p; p++)
+		REQUIRE((unsigned char)*p >= ' ');
+}
+
+static void check_name(const char *name)
+{
+	size_t len = strlen(name);
+
+	REQUIRE(len >= 1 && len <= CONFIG_NAME_MAX);
+}
+
+static void check_address(const struct sockaddr_any *addr, bool v4, bool port)
+{
+	char text[SOCKADDR_TEXT_MAX];
+
+	REQUIRE(sockaddr_family(addr) == AF_INET || (!v4 && sockaddr_family(addr) == AF_INET6));
+	REQUIRE((sockaddr_port(addr) != 0) == port);
+	REQUIRE(strlen(sockaddr_format(addr, text)) < sizeof(text));
+}
+
+static void check_pool(const struct config_pool *pool)
+{
+	uint64_t weights = 0;
+
+	check_name(pool->name);
+	REQUIRE(pool->n_backends >= 1 && pool->n_backends <= CONFIG_BACKENDS_MAX);
+	REQUIRE(pool->n_sources <= CONFIG_SOURCES_MAX);
+	for (size_t i = 0; i < pool->n_backends; i++) {
+		check_address(&pool->backends[i].addr, true, true);
+		REQUIRE(pool->backends[i].weight <= CONFIG_WEIGHT_MAX);
+		weights += pool->backends[i].weight;
+	}
+	REQUIRE(weights > 0);
+	for (size_t i = 0; i < pool->n_sources; i++)
+		check_address(&pool->sources[i], true, false);
+}
+
+static void check_listener(const struct config *config, const struct config_listener *listener)
+{
+	const struct config_timeouts *t = &listener->timeouts;
+
+	check_name(listener->name);
+	REQUIRE(listener->n_binds >= 1 && listener->n_binds <= CONFIG_BINDS_MAX);
+	for (size_t i = 0; i < listener->n_binds; i++)
+		check_address(&listener->binds[i], false, true);
+	REQUIRE(listener->pool < config->n_pools);
+	REQUIRE(config_identity_name(listener->identity) != NULL);
+	REQUIRE(listener->backlog >= 1 && listener->backlog <= 65535);
+	REQUIRE(t->connect_ms >= 1 && t->connect_ms <= 600000);
+	REQUIRE(t->idle_ms >= 1000 && t->idle_ms <= 30 * DAY_MS);
+	REQUIRE(t->half_closed_ms >= 1000 && t->half_closed_ms <= 30 * DAY_MS);
+	REQUIRE(t->dead_peer_ms >= 1000 && t->dead_peer_ms <= 3600000);
+}
+
+static void check_config(const struct config *config)
+{
+	REQUIRE(config->workers <= CONFIG_WORKERS_MAX);
+	REQUIRE(config->drain_ms <= DAY_MS);
+	REQUIRE(config->max_flows <= 1000000);
+	if (config->user)
+		check_name(config->user);
+	REQUIRE(config->log == LOG_TARGET_STDERR || config->log == LOG_TARGET_JOURNAL);
+	REQUIRE(config->log_level >= 0 && config->log_level < LOG_LEVEL_COUNT);
+	REQUIRE(config->access_log < LOG_TARGET_COUNT);
+	REQUIRE((config->access_log == LOG_TARGET_FILE) == (config->access_log_path != NULL));
+	if (config->access_log_path)
+		REQUIRE(config->access_log_path[0] == '/');
+	REQUIRE(config->n_listeners >= 1 && config->n_listeners <= CONFIG_LISTENERS_MAX);
+	REQUIRE(config->n_pools >= 1 && config->n_pools <= CONFIG_POOLS_MAX);
+	for (size_t i = 0; i < config->n_listeners; i++)
+		check_listener(config, &config->listeners[i]);
+	for (size_t i = 0; i < config->n_pools; i++)
+		check_pool(&config->pools[i]);
+}
+
+static int parse(const uint8_t *data, size_t size, char error[CONFIG_ERROR_MAX])
+{
+	struct config *config = NULL;
+	char *copy = malloc(size > 0 ? size : 1);
+	int err;
+
+	REQUIRE(copy);
+	if (size > 0)
+		memcpy(copy, data, size);
+	memset(error, 'x', CONFIG_ERROR_MAX);
+	err = config_file_parse("fuzz", copy, size, &config, error);
+	free(copy);
+	REQUIRE((err == 0) == (config != NULL));
+	if (err) {
+		REQUIRE(err == -EINVAL);
+		check_error(error, data, size);
+	} else {
+		REQUIRE(error[0] == '\0');
+		check_config(config);
+	}
+	config_free(config);
+	return err;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	char error[CONFIG_ERROR_MAX], again[CONFIG_ERROR_MAX];
+	int err = parse(data, size, error);
+
+	REQUIRE(parse(data, size, again) == err);
+	REQUIRE(strcmp(error, again) == 0);
+	return 0;
+}
+
+/* ---- the mutator ---- */
+
+#define LISTENER "listener \"l\" {\n bind = { \"*:80\", \"[2001:db8::1]:443\" }\n pool = \"p\"\n}\n"
+#define TIMEOUTS "timeouts { connect = 1s idle = 10m half-closed = 1h dead-peer = 30s }\n"
+#define OTHER_LISTENER                                                                        \
+	"listener m {\n bind = 192.0.2.1:81\n pool = p\n identity = proxy-v1\n v6only = no\n" \
+	" backlog = 9\n protocol = tcp\n " TIMEOUTS "}\n"
+#define BACKENDS " backend \"192.0.2.10:80\" { weight = 5 }\n backend 192.0.2.11:80 {}\n"
+#define POOL                                                                                      \
+	"pool \"p\" {\n balance = round-robin\n source = { \"192.0.2.1\", 192.0.2.2 }\n" BACKENDS \
+	"}\n"
+
+static const char *const words[] = {
+	(LISTENER),
+	(OTHER_LISTENER),
+	(POOL),
+	(TIMEOUTS),
+	(BACKENDS),
+	"workers = 4\n",
+	"workers = auto\n",
+	"drain = 30s\n",
+	"max-flows = 10000\n",
+	"user = nobody\n",
+	"log = journal\n",
+	"log-level = debug\n",
+	"access-log = \"/var/log/a\"\n",
+	"access-log = off\n",
+	"listener ",
+	"pool ",
+	"backend ",
+	"timeouts ",
+	"bind",
+	"source",
+	"weight",
+	"include(\"/etc/passwd\")\n",
+	"\"",
+	"'",
+	"{",
+	"}",
+	"(",
+	")",
+	"=",
+	"+=",
+	",",
+	"# ",
+	"// ",
+	"/* ",
+	" */",
+	"${HOME}",
+	"\"${HOME}\"",
+	"\"${X:-y}\"",
+	"${",
+	"\\",
+	"\\x41",
+	"\\777",
+	"\\0",
+	"\n",
+	"\r\n",
+	" ",
+	"\"[fe80::1%lo]:80\"",
+	"4294967296",
+	"1ms",
+	"49d",
+};
+
+static uint32_t next_random(uint32_t *seed)
+{
+	*seed = *seed * 1664525U + 1013904223U;
+	return *seed >> 8;
+}
+
+/* Puts one of the words somewhere, or takes a piece out; the rest is libFuzzer's. */
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed)
+{
+	uint32_t random = seed;
+	const char *word = words[next_random(&random) % COUNT(words)];
+	size_t at = next_random(&random) % (size + 1), len = strlen(word);
+
+	switch (next_random(&random) % 4) {
+	case 0:
+		return LLVMFuzzerMutate(data, size, max_size);
+	case 1:
+		len = size - at < len ? size - at : len;
+		memmove(data + at, data + at + len, size - at - len);
+		return size - len;
+	default:
+		if (size + len > max_size)
+			return LLVMFuzzerMutate(data, size, max_size);
+		memmove(data + at + len, data + at, size - at);
+		memcpy(data + at, word, len);
+		return size + len;
+	}
+}
