@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -589,6 +590,23 @@ void tcp_relay_take(void *userdata, const struct admission_listener *listener, i
 
 /* ---- the relay as a whole ---- */
 
+/* Says, now and then, that a limit slows flows down. */
+static void log_misses(struct tcp_relay *relay)
+{
+	const uint64_t *value = relay->stats->value;
+	uint64_t misses = value[STATS_BUFFER_MISSES] + value[STATS_PIPE_MISSES];
+	unsigned suppressed = 0;
+
+	if (misses == relay->misses_said)
+		return;
+	relay->misses_said = misses;
+	if (log_allowed(&relay->misses_log, relay->loop->now_ms, &suppressed))
+		log_warning("flows go on more slowly: %" PRIu64
+			    " reads found all buffers held, %" PRIu64
+			    " bulk transfers no free pipe; add workers, or open files for pipes",
+			value[STATS_BUFFER_MISSES], value[STATS_PIPE_MISSES]);
+}
+
 void tcp_relay_turns(struct tcp_relay *relay)
 {
 	struct list_node list, *node;
@@ -598,6 +616,7 @@ void tcp_relay_turns(struct tcp_relay *relay)
 	while ((node = list_pop(&list)))
 		flow_serve(relay, list_entry(node, struct flow, turn));
 	flow_table_reap(&relay->flows);
+	log_misses(relay);
 }
 
 bool tcp_relay_busy(const struct tcp_relay *relay)
@@ -635,6 +654,7 @@ int tcp_relay_init(struct tcp_relay *relay, struct loop *loop, const struct conf
 	int err;
 
 	*relay = (struct tcp_relay){ .loop = loop, .stats = stats, .max_flows = limits->flows };
+	relay->misses_said = stats->value[STATS_BUFFER_MISSES] + stats->value[STATS_PIPE_MISSES];
 	list_init(&relay->turns);
 	flow_table_init(&relay->flows, loop, stats, limits->flows);
 	relay->pools = calloc(config->n_pools, sizeof(*relay->pools));

@@ -28,6 +28,8 @@ struct tcp_relay {
 	size_t max_flows;
 	struct list_node turns; /* flows that have more to do at once */
 	struct log_limit log;
+	uint64_t misses_said; /* reads without a buffer and bulk without a pipe, as last logged */
+	struct log_limit misses_log;
 };
 
 struct tcp_relay_limits {

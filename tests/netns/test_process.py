@@ -387,6 +387,18 @@ def test_runs_without_root(site, gateway, request):
         assert ping(client)
 
 
+def test_systemd_is_told(site, gateway):
+    path = site.dir / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        notify.bind(str(path))
+        notify.settimeout(10)
+        daemon = gateway(config=CONFIG % (1, "off"), env={"NOTIFY_SOCKET": str(path)})
+        assert notify.recv(4096) == b"READY=1"
+        daemon.kill(signal.SIGTERM)
+        assert notify.recv(4096).startswith(b"STOPPING=1")
+        assert daemon.process.wait(5) == 0
+
+
 # ---- logs -----------------------------------------------------------------------------------------
 
 def test_access_log_that_nobody_reads_holds_nothing_up(site, gateway, request):

@@ -1,0 +1,164 @@
+"""scripts/bench, once everything is installed and built.
+
+Client, gateway and server are three network namespaces of one machine. Every peer does the same work, with
+one worker: it accepts the client over IPv6, connects to the server over IPv4 and names the client in a PROXY
+header. The kernel's IPv4 routing along the same wires, without any proxy, is the limit. All peers are up all
+the time; each measurement goes round them, in an order that turns with every round. The medians count: of the
+values, and for the ratios those of each round's own ratio, since the machine may be faster in one round than
+in another.
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "netns"))
+
+from bench_lab import MEASUREMENTS, Invalid, Lab, host_facts  # noqa: E402
+from bench_peers import DEFAULT_PEERS, PEERS  # noqa: E402
+from bench_report import ratio_table, summarize, table  # noqa: E402
+from netsite.site import terminated_as_exit  # noqa: E402
+
+OPEN_FILES = 20000
+MEMORY_ROUNDS = 2
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="under two minutes: 3 rounds of 1 s")
+    parser.add_argument("--rounds", type=int, help="default 5")
+    parser.add_argument("--seconds", type=int, help="of each run of wrk, default 4; a bulk transfer takes a third")
+    parser.add_argument("--only", type=names_in(MEASUREMENTS), default=list(MEASUREMENTS), metavar="A,B",
+                        help="of " + ", ".join(MEASUREMENTS))
+    parser.add_argument("--peers", type=names_in(PEERS), default=DEFAULT_PEERS, metavar="A,B",
+                        help="of " + ", ".join(PEERS) + "; all but haproxy-splice-1m if none is named")
+    parser.add_argument("--pin", action="store_true",
+                        help="gateways on CPU 0, all else on CPU 1; by default the kernel places everything")
+    parser.add_argument("--json", metavar="FILE", help="also write all samples, medians and ratios there")
+    arguments = parser.parse_args()
+    arguments.rounds = arguments.rounds or (3 if arguments.quick else 5)
+    arguments.seconds = arguments.seconds or (1 if arguments.quick else 4)
+    if arguments.rounds < 1 or arguments.seconds < 1:
+        parser.error("--rounds and --seconds are at least 1")
+    return arguments
+
+
+def names_in(known):
+    def parse(text):
+        names = text.split(",")
+        for name in names:
+            if name not in known:
+                raise argparse.ArgumentTypeError(f"'{name}' is none of {', '.join(known)}")
+        return names
+    return parse
+
+
+def allow_many_open_files():
+    """All that we start inherits it: 4,000 connections are 8,000 descriptors in a gateway, and more in pipes."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, max(hard, OPEN_FILES)))
+    except ValueError:
+        sys.exit(f"scripts/bench: {OPEN_FILES} open files are needed, the limit is {hard}: see ulimit -Hn")
+
+
+def progress(text):
+    """One line that is written over, and only for people."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+
+def rotated(items, by):
+    by %= len(items)
+    return items[by:] + items[:by]
+
+
+def applies(measurement, peer, round_number):
+    """Memory is that of processes, and hardly varies."""
+    return measurement != "memory" or (peer.is_gateway and round_number < MEMORY_ROUNDS)
+
+
+def measure_all(lab, peers, arguments):
+    samples, failures = {}, []
+    for number in range(arguments.rounds):
+        for index, measurement in enumerate(arguments.only):
+            for peer in rotated(peers, number + index):
+                if not applies(measurement, peer, number):
+                    continue
+                progress(f"round {number + 1} of {arguments.rounds}: {measurement}, {peer.name}")
+                try:
+                    values = MEASUREMENTS[measurement](lab, peer, arguments.seconds)
+                except (Invalid, OSError) as error:
+                    failures.append(f"{measurement}, {peer.name}, round {number + 1}: {error}")
+                    continue
+                for figure, value in values.items():
+                    if peer.is_gateway or not figure.startswith("cpu-"):
+                        samples.setdefault(figure, {}).setdefault(peer.name, {})[number] = value
+    progress("")
+    return samples, failures
+
+
+def facts(lab, peers, arguments):
+    return {
+        "peers": {peer.name: f"{peer.version()}; {peer.what}" for peer in peers},
+        "kernel": platform.release(), "cpus": os.cpu_count(),
+        "load_before": os.getloadavg()[0],
+        "rounds": arguments.rounds, "seconds": arguments.seconds,
+        "pinned": "gateways on CPU 0, all else on CPU 1" if arguments.pin else "nothing",
+        "cpu_time": "utime + stime in nanoseconds, from /proc/PID/task/*/schedstat",
+        "date": time.strftime("%Y-%m-%d"),
+        **host_facts(lab.site),
+    }
+
+
+def print_facts(known):
+    for name, value in known["peers"].items():
+        print(f"  {name}: {value}")
+    print(f"  Linux {known['kernel']}, {known['cpus']} CPUs, {known['tcp_congestion_control']}, "
+          f"load before {known['load_before']:.2f}, pinned: {known['pinned']}")
+    print(f"  {known['rounds']} rounds of {known['seconds']} s, interleaved, medians; revision {known['revision']}, "
+          f"{known['date']}\n", flush=True)
+
+
+def report(known, samples, failures, arguments):
+    summary = summarize(samples, arguments.peers)
+    print(table(summary, arguments.peers))
+    print("\nEach as a ratio to the best of HAProxy and nginx / to the kernel, medians of the rounds' ratios:\n")
+    print(ratio_table(summary, arguments.peers))
+    for failure in failures:
+        print(f"FAILED: {failure}")
+    if arguments.json:
+        result = {"facts": known, "figures": summary, "failures": failures}
+        Path(arguments.json).write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def main():
+    arguments = parse_arguments()
+    peers = [PEERS[name] for name in arguments.peers]
+    allow_many_open_files()
+    with terminated_as_exit():
+        try:
+            lab = Lab(peers, arguments.pin)
+        except (Invalid, OSError, RuntimeError) as error:
+            return f"scripts/bench: {error}"
+        try:
+            known = facts(lab, peers, arguments)
+            print_facts(known)
+            samples, failures = measure_all(lab, peers, arguments)
+        finally:
+            lab.close()
+    report(known, samples, failures, arguments)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,115 @@
+"""Who is measured: how each is started, with one worker, and how a client reaches the servers through it."""
+
+import subprocess
+from dataclasses import dataclass
+from typing import Callable, Optional
+
+from netsite import SERVER4, VIP6, build_dir
+
+WEB_PORT = 80
+DIRECT_WEB_PORT = 8080
+BULK_PORT = 9000
+MAX_CONNECTIONS = 5000
+STREAM_MODULE = "/usr/lib/nginx/modules/ngx_stream_module.so"
+
+# Not splice-auto: its guess when to splice is wrong here, and it moves no more than without.
+SPLICE = "option splice-request\n    option splice-response"
+
+
+@dataclass
+class Peer:
+    name: str
+    what: str
+    port: int
+    start: Optional[Callable]
+    version: Callable
+
+    @property
+    def is_gateway(self):
+        """Kernel routing has no process that could be measured."""
+        return self.start is not None
+
+    @property
+    def web(self):
+        return (VIP6, self.port) if self.is_gateway else (SERVER4, DIRECT_WEB_PORT)
+
+    @property
+    def bulk(self):
+        return (VIP6, self.port + 1) if self.is_gateway else (SERVER4, BULK_PORT)
+
+
+def _sixgate(site, peer, wrapper):
+    return site.sixgated_config(f"""
+workers = 1
+access-log = "off"
+listener "web" {{ bind = "[{VIP6}]:{peer.port}"  pool = "web"  identity = proxy-v2 }}
+listener "bulk" {{ bind = "[{VIP6}]:{peer.port + 1}"  pool = "bulk"  identity = proxy-v2 }}
+pool "web" {{ backend "{SERVER4}:{WEB_PORT}" {{}} }}
+pool "bulk" {{ backend "{SERVER4}:{BULK_PORT}" {{}} }}
+""", name=peer.name, wrapper=wrapper)
+
+
+def _haproxy(options="", global_options=""):
+    def start(site, peer, wrapper):
+        return site.haproxy(site.gateway, f"""
+global
+    nbthread 1
+    maxconn {MAX_CONNECTIONS}
+    {global_options}
+defaults
+    mode tcp
+    {options}
+    timeout connect 5s
+    timeout client 10m
+    timeout server 10m
+listen web
+    bind [{VIP6}]:{peer.port}
+    server s {SERVER4}:{WEB_PORT} send-proxy-v2
+listen bulk
+    bind [{VIP6}]:{peer.port + 1}
+    server s {SERVER4}:{BULK_PORT} send-proxy-v2
+""", [peer.port, peer.port + 1], name=peer.name, wrapper=wrapper)
+    return start
+
+
+def _nginx(site, peer, wrapper):
+    def server(port, backend):
+        return f"""
+    server {{
+        listen [{VIP6}]:{port} backlog=4096;
+        proxy_pass {SERVER4}:{backend};
+        proxy_protocol on;
+        proxy_half_close on;
+    }}"""
+    return site.nginx(site.gateway, f"""
+load_module {STREAM_MODULE};
+worker_processes 1;
+events {{ worker_connections {2 * MAX_CONNECTIONS}; }}
+stream {{{server(peer.port, WEB_PORT)}{server(peer.port + 1, BULK_PORT)}
+}}
+""", [peer.port, peer.port + 1], name=peer.name, wrapper=wrapper)
+
+
+def _first_line(*argv):
+    """Programs disagree on where the version is written and on the exit status."""
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    return (done.stdout + done.stderr).strip().split("\n")[0]
+
+
+def _haproxy_version():
+    return _first_line("haproxy", "-v")
+
+
+PEERS = {peer.name: peer for peer in (
+    Peer("sixgate", "PROXY v2", 8100, _sixgate, lambda: _first_line(build_dir() / "sixgated", "--version")),
+    Peer("haproxy", "mode tcp, PROXY v2", 8110, _haproxy(), _haproxy_version),
+    Peer("haproxy-splice", "mode tcp, splice-request, splice-response, PROXY v2", 8120, _haproxy(SPLICE),
+         _haproxy_version),
+    Peer("haproxy-splice-1m", "the same with tune.pipesize 1048576", 8140,
+         _haproxy(SPLICE, "tune.pipesize 1048576"), _haproxy_version),
+    Peer("nginx", "stream, PROXY v1 (it has no v2)", 8130, _nginx, lambda: _first_line("nginx", "-v")),
+    Peer("kernel", "IPv4 routing through the gateway, no proxy, no header: the limit", 0, None,
+         lambda: _first_line("uname", "-sr")),
+)}
+
+DEFAULT_PEERS = list(PEERS)
