@@ -7,7 +7,7 @@ import time
 
 import pytest
 from netsite import CLIENT6, GATEWAY4, SERVER4, VIP6, wait_until
-from wire import (Pair, access_records, background, blocks, ends_in_reset, read_exactly, read_header,
+from wire import (Pair, access_records, background, blocks, ends_in_reset, is_reset, read_exactly, read_header,
                   receive_stream, reset, send_stream)
 
 PORT = 7000
@@ -146,8 +146,7 @@ def test_source_ports_run_out(site, gateway):
             clients.append(site.client.connect(VIP6, PORT))
             servers.append(listener.accept()[0])
             assert read_header(servers[-1]).src == CLIENT6
-        with site.client.connect(VIP6, PORT) as client:
-            assert ends_in_reset(client)[0]
+        assert is_reset(site.client, VIP6, PORT)
         assert record_of(daemon)["end"] == "no-source-port"
         assert "no-source-port" in daemon.errors()
         for connection in clients + servers:
@@ -294,8 +293,7 @@ def test_idle_clients_reset_reaches_the_server_at_once(relay):
 
 def test_refused(site, gateway):
     daemon = gateway(config=CONFIG % "")
-    with site.client.connect(VIP6, PORT) as client:
-        assert ends_in_reset(client)[0]
+    assert is_reset(site.client, VIP6, PORT)
     record = record_of(daemon)
     assert (record["end"], record["by"], record["connect_ms"]) == ("refused", "backend", None)
     assert record["backend"] == f"{SERVER4}:{PORT}"

@@ -92,6 +92,15 @@ def ends_in_reset(connection):
         total += len(part)
 
 
+def is_reset(namespace, host, port):
+    """Connects and waits for the end; the reset may come before connect() has returned."""
+    try:
+        with namespace.connect(host, port) as connection:
+            return ends_in_reset(connection)[0]
+    except ConnectionResetError:
+        return True
+
+
 class Pair:
     """One connection through the gateway: both ends and what the server was told."""
 
