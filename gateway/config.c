@@ -208,6 +208,16 @@ static int add_bind_address(struct config *config, struct config_listener *liste
 	return 0;
 }
 
+/* "8080" or ":8080", as other programs take it. */
+static bool is_port_alone(const char *text)
+{
+	size_t len;
+
+	text += *text == ':';
+	len = strspn(text, "0123456789");
+	return len > 0 && text[len] == '\0';
+}
+
 int config_add_bind(struct config *config, struct config_listener *listener, const char *text,
 	const char **ret_reason)
 {
@@ -216,6 +226,10 @@ int config_add_bind(struct config *config, struct config_listener *listener, con
 	char both[32];
 	int err = 0;
 
+	if (is_port_alone(text)) {
+		*ret_reason = "an address is missing: write all there are as '*', like '*:8080'";
+		return -EINVAL;
+	}
 	if (text[0] != '*' || text[1] != ':') {
 		if (sockaddr_parse(text, &addr, ret_reason) < 0)
 			return -EINVAL;
@@ -229,6 +243,36 @@ int config_add_bind(struct config *config, struct config_listener *listener, con
 			err = add_bind_address(config, listener, &addr, ret_reason);
 	}
 	return err;
+}
+
+static const struct sockaddr_any *find_v4_bind(const struct config *config, uint16_t port)
+{
+	for (size_t i = 0; i < config->n_listeners; i++)
+		for (size_t b = 0; b < config->listeners[i].n_binds; b++) {
+			const struct sockaddr_any *addr = &config->listeners[i].binds[b];
+
+			if (sockaddr_family(addr) == AF_INET && sockaddr_port(addr) == port)
+				return addr;
+		}
+	return NULL;
+}
+
+bool config_find_overlap(const struct config *config, const struct config_listener *listener,
+	const struct sockaddr_any **ret_v6, const struct sockaddr_any **ret_v4)
+{
+	if (listener->v6only)
+		return false;
+	for (size_t b = 0; b < listener->n_binds; b++) {
+		const struct sockaddr_any *addr = &listener->binds[b];
+
+		if (sockaddr_family(addr) != AF_INET6 || !sockaddr_is_any(addr))
+			continue;
+		*ret_v6 = addr;
+		*ret_v4 = find_v4_bind(config, sockaddr_port(addr));
+		if (*ret_v4)
+			return true;
+	}
+	return false;
 }
 
 /* Whether a TCP connection can have this IPv4 address at an end. */
@@ -383,4 +427,25 @@ int config_set_user(struct config *config, const char *text, const char **ret_re
 		return -EINVAL;
 	}
 	return replace_string(&config->user, text);
+}
+
+/* ---- messages ---- */
+
+const char *config_short_path(const char *path)
+{
+	size_t len = strlen(path);
+
+	if (len <= CONFIG_SHORT_PATH_MAX)
+		return path;
+	path += len - CONFIG_SHORT_PATH_MAX;
+	while ((*path & 0xc0) == 0x80) /* the rest of a character of UTF-8 */
+		path++;
+	return path;
+}
+
+void config_clean_text(char *text)
+{
+	for (char *p = text; *p; p++)
+		if ((unsigned char)*p < ' ' || *p == '\x7f')
+			*p = '?';
 }

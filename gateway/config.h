@@ -105,6 +105,13 @@ int config_add_pool(struct config *config, const char *name, struct config_pool 
 int config_add_bind(struct config *config, struct config_listener *listener, const char *text,
 	const char **ret_reason);
 
+/*
+ * Whether one of the listener's addresses, which with v6only = no takes IPv4 clients too, is in the
+ * way of an IPv4 address of any listener: that pair.
+ */
+bool config_find_overlap(const struct config *config, const struct config_listener *listener,
+	const struct sockaddr_any **ret_v6, const struct sockaddr_any **ret_v4);
+
 /* "192.0.2.10:80": a unicast IPv4 address, once in a pool. */
 int config_add_backend(
 	struct config_pool *pool, const char *text, uint32_t weight, const char **ret_reason);
@@ -127,3 +134,11 @@ int config_find_pool(const struct config *config, const char *name, size_t *ret_
 
 /* The word for each identity, as in the configuration and the access log. */
 const char *config_identity_name(enum identity identity);
+
+/*
+ * For messages: the path itself or, so that there is room for what is to be said, the end of a long
+ * one; and a text with question marks in place of what a terminal would obey.
+ */
+#define CONFIG_SHORT_PATH_MAX 200
+const char *config_short_path(const char *path);
+void config_clean_text(char *text);

@@ -55,15 +55,14 @@ __attribute__((format(printf, 3, 4))) static int fail(
 
 	if (parse->error[0])
 		return -EINVAL; /* the first mistake is the one to mend */
-	n = snprintf(parse->error, CONFIG_ERROR_MAX, "%s:%d: ", parse->name, line);
+	n = snprintf(
+		parse->error, CONFIG_ERROR_MAX, "%s:%d: ", config_short_path(parse->name), line);
 	if (n < 0 || n >= CONFIG_ERROR_MAX)
 		return -EINVAL;
 	va_start(args, format);
 	vsnprintf(parse->error + n, CONFIG_ERROR_MAX - (size_t)n, format, args);
 	va_end(args);
-	for (char *p = parse->error; *p; p++)
-		if ((unsigned char)*p < ' ')
-			*p = ' ';
+	config_clean_text(parse->error);
 	return -EINVAL;
 }
 
@@ -134,6 +133,9 @@ static void fail_unknown(struct parse *parse, const cfg_t *cfg, const char *name
 __attribute__((format(printf, 2, 0))) static void on_error(
 	cfg_t *cfg, const char *format, va_list args)
 {
+	bool duplicate = strncmp(format, "found duplicate title", 21) == 0;
+	bool no_brace = strncmp(format, "missing opening brace", 21) == 0;
+	bool backend = strcmp(cfg->name, "pool") == 0; /* no other section is in one */
 	char text[200];
 	va_list again;
 	size_t len;
@@ -150,7 +152,15 @@ __attribute__((format(printf, 2, 0))) static void on_error(
 	if (strncmp(format, "missing title", 13) == 0)
 		(void)fail(current, cfg->line, "%s; write '%s \"name\" { ... }'", text,
 			va_arg(again, const char *));
-	else if (strncmp(format, "found duplicate title", 21) == 0)
+	else if (duplicate && backend)
+		(void)fail(current, cfg->line,
+			"backend \"%.100s\": the pool has this backend already: give it a weight "
+			"instead",
+			va_arg(again, const char *));
+	else if (no_brace && backend)
+		(void)fail(current, cfg->line,
+			"a backend ends in { }, write: backend \"192.0.2.10:80\" {}");
+	else if (duplicate)
 		(void)fail(current, cfg->line, "%s; give each a name of its own", text);
 	else
 		(void)fail(current, cfg->line, "%s; write 'name = value' or 'name { ... }'", text);
@@ -525,6 +535,26 @@ static int walk_process(struct parse *parse, cfg_t *cfg)
 	return err;
 }
 
+/* Once all addresses are known: the kernel would refuse the second of the two. */
+static int check_overlaps(struct parse *parse, cfg_t *cfg)
+{
+	const struct config *config = parse->config;
+
+	for (size_t i = 0; i < config->n_listeners; i++) {
+		cfg_t *section = cfg_getnsec(cfg, "listener", (unsigned)i);
+		char v6_text[SOCKADDR_TEXT_MAX], v4_text[SOCKADDR_TEXT_MAX];
+		const struct sockaddr_any *v6, *v4;
+
+		if (!config_find_overlap(config, &config->listeners[i], &v6, &v4))
+			continue;
+		return fail(parse, line_of(parse, section, "v6only"),
+			"v6only \"no\": %s would take IPv4 clients of %s, too; bind one of them, "
+			"or write v6only = yes",
+			sockaddr_format(v6, v6_text), sockaddr_format(v4, v4_text));
+	}
+	return 0;
+}
+
 static int walk(struct parse *parse, cfg_t *cfg)
 {
 	int err;
@@ -542,7 +572,7 @@ static int walk(struct parse *parse, cfg_t *cfg)
 		err = fail(parse, 1,
 			"there is no listener; add: listener \"web\" { bind = \"*:80\" pool = "
 			"\"web\" }");
-	return err;
+	return err ? err : check_overlaps(parse, cfg);
 }
 
 /* ---- the passes ---- */
@@ -556,9 +586,13 @@ static int scan_pass(struct parse *parse, const char *text, size_t len)
 		[CONFIG_SCAN_OPEN_STRING] = "this string never ends; a quotation mark is missing",
 		[CONFIG_SCAN_OPEN_COMMENT] = "this comment never ends; a '*/' is missing",
 		[CONFIG_SCAN_TOO_DEEP] = "braces are nested too deeply; a '}' is missing above",
+		[CONFIG_SCAN_TOO_MANY] = "too many sections; a file may have 4096 in all",
 		[CONFIG_SCAN_TWICE] =
 			"given a second time; write it once, or a list { \"a\", \"b\" }",
-		[CONFIG_SCAN_OPEN_VARIABLE] = "this ${ never ends; a '}' is missing",
+		[CONFIG_SCAN_BACKSLASH] =
+			"a backslash, which no option needs; write what is meant without one",
+		[CONFIG_SCAN_VARIABLE] =
+			"'${': the environment is not looked up; write the value itself",
 		[CONFIG_SCAN_UNQUOTED] = "'*' and '+' stand in strings only; write \"*:80\"",
 	};
 	const char *nul = memchr(text, '\0', len);
@@ -619,7 +653,8 @@ int config_file_parse(const char *name, const char *text, size_t len, struct con
 	}
 out:
 	if (err && !error[0])
-		snprintf(error, CONFIG_ERROR_MAX, "%s: %s", name, strerror(-err));
+		snprintf(
+			error, CONFIG_ERROR_MAX, "%s: %s", config_short_path(name), strerror(-err));
 	config_free(parse.config);
 	cfg_free(cfg);
 	free(parse.noted);
@@ -674,7 +709,9 @@ int config_file_load(const char *path, struct config **ret_config, char error[CO
 	err = read_file(path, &text, &len);
 	if (err) {
 		snprintf(error, CONFIG_ERROR_MAX,
-			"%s: %s; name a configuration file of up to 1 MiB", path, strerror(-err));
+			"%s: %s; name a configuration file of up to 1 MiB", config_short_path(path),
+			strerror(-err));
+		config_clean_text(error);
 		return err;
 	}
 	err = config_file_parse(path, text, len, ret_config, error);

@@ -10,6 +10,8 @@
 #define KEYS_MAX  64 /* options in the sections that are open; no more are known */
 #define WORD_MAX  16
 
+static const char breaks[] = " \t\r\n\"'#{}()=+,*"; /* no word has any of these */
+
 struct scanner {
 	struct config_scan *scan;
 	const char *text, *p, *end;
@@ -66,39 +68,41 @@ static char next(struct scanner *s)
 	return *s->p++;
 }
 
-/* At the brace of a "${...}". False: it does not end in this line, nor before an `until`. */
-static bool skip_variable(struct scanner *s, char until)
+/* What the character just read must not be, or not in front of the next one. */
+static enum config_scan_flaw judge(const struct scanner *s, char c)
 {
-	const char *p = s->p;
-
-	while (p < s->end && *p != '}' && *p != '\n' && *p != until)
-		p++;
-	if (p == s->end || *p != '}')
-		return false;
-	s->p = p + 1;
-	return true;
+	if (c == '\\')
+		return CONFIG_SCAN_BACKSLASH;
+	if (c == '$' && s->p < s->end && *s->p == '{')
+		return CONFIG_SCAN_VARIABLE;
+	return CONFIG_SCAN_FINE;
 }
 
-/* Whether a variable begins with the dollar that was just read. */
-static bool at_variable(const struct scanner *s)
-{
-	return s->p[-1] == '$' && s->p < s->end && *s->p == '{';
-}
-
-/* Behind the opening mark. */
+/* Behind the opening mark. Within single ones libconfuse leaves variables alone. */
 static enum config_scan_flaw skip_string(struct scanner *s, char mark)
 {
 	while (s->p < s->end) {
 		char c = next(s);
+		enum config_scan_flaw flaw = judge(s, c);
 
 		if (c == mark)
 			return CONFIG_SCAN_FINE;
-		if (c == '\\' && s->p < s->end)
-			next(s);
-		else if (mark == '"' && at_variable(s) && !skip_variable(s, mark))
-			return CONFIG_SCAN_OPEN_VARIABLE;
+		if (flaw == CONFIG_SCAN_BACKSLASH || (flaw && mark == '"'))
+			return flaw;
 	}
 	return CONFIG_SCAN_OPEN_STRING;
+}
+
+/* Behind the first character c, up to what cannot be in a word. */
+static enum config_scan_flaw skip_word(struct scanner *s, char c)
+{
+	enum config_scan_flaw flaw = judge(s, c);
+
+	while (!flaw && s->p < s->end && *s->p && !strchr(breaks, *s->p)) {
+		c = next(s);
+		flaw = judge(s, c);
+	}
+	return flaw;
 }
 
 static void skip_line(struct scanner *s)
@@ -176,6 +180,10 @@ static int open_brace(struct scanner *s, enum config_scan_flaw *ret_flaw)
 		return 0;
 	}
 	if (!s->after_equals) {
+		if (s->scan->n_sections == CONFIG_SECTIONS_MAX) {
+			*ret_flaw = CONFIG_SCAN_TOO_MANY;
+			return 0;
+		}
 		if (s->last[0] && !is_titled(s->last) && !is_titled(s->before))
 			note_key(s, ret_flaw);
 		err = add_section(s);
@@ -207,7 +215,6 @@ static void close_brace(struct scanner *s, enum config_scan_flaw *ret_flaw)
 /* One token. 0 or -ENOMEM. */
 static int scan_token(struct scanner *s, enum config_scan_flaw *ret_flaw)
 {
-	static const char breaks[] = " \t\r\n\"'#{}()=+,*";
 	int start_line = s->line;
 	const char *start = s->p;
 	char c = next(s);
@@ -236,13 +243,8 @@ static int scan_token(struct scanner *s, enum config_scan_flaw *ret_flaw)
 		equals(s, ret_flaw);
 	} else if (c == '*' || (c == '+' && (s->p == s->end || *s->p != '='))) {
 		*ret_flaw = CONFIG_SCAN_UNQUOTED;
-	} else if (at_variable(s)) {
-		if (!skip_variable(s, '\n'))
-			*ret_flaw = CONFIG_SCAN_OPEN_VARIABLE;
-		remember_word(s, start, (size_t)(s->p - start));
 	} else if (!strchr(breaks, c)) {
-		while (s->p < s->end && *s->p && !strchr(breaks, *s->p))
-			s->p++;
+		*ret_flaw = skip_word(s, c);
 		remember_word(s, start, (size_t)(s->p - start));
 	}
 	return 0;
@@ -265,6 +267,10 @@ int config_scan_run(struct config_scan *scan, const char *text, size_t len,
 	if (!scan->bare)
 		return -ENOMEM;
 	memcpy(scan->bare, text, len);
+	if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) { /* a byte order mark */
+		memset(scan->bare, ' ', 3);
+		s.p += 3;
+	}
 	while (s.p < s.end && flaw == CONFIG_SCAN_FINE) {
 		err = scan_token(&s, &flaw);
 		if (err)

@@ -5,10 +5,16 @@
  * section began, is vague about a file that ends too early, drops some characters without a word,
  * and lets the second of two values win. This is a first look at the text that answers just that:
  * it tells strings, comments, words and braces apart, and judges nothing else.
+ *
+ * Escape sequences and environment variables are refused: libconfuse replaces them in keywords too,
+ * and then the two would not see the same sections. No option needs either.
  */
 #pragma once
 
 #include <stddef.h>
+
+/* In all. What libconfuse does for each takes longer the more there are. */
+#define CONFIG_SECTIONS_MAX 4096
 
 struct config_scan_section {
 	char keyword[16]; /* "listener", "pool", "backend", ...; cut to fit */
@@ -29,9 +35,11 @@ enum config_scan_flaw {
 	CONFIG_SCAN_OPEN_STRING,  /* a quotation mark without its twin */
 	CONFIG_SCAN_OPEN_COMMENT, /* no end of comment */
 	CONFIG_SCAN_TOO_DEEP,
-	CONFIG_SCAN_TWICE,	   /* an option given before in its section */
-	CONFIG_SCAN_OPEN_VARIABLE, /* a "${" without its brace in the same line and string */
-	CONFIG_SCAN_UNQUOTED,	   /* a character that only a string can have */
+	CONFIG_SCAN_TOO_MANY,  /* sections */
+	CONFIG_SCAN_TWICE,     /* an option given before in its section */
+	CONFIG_SCAN_BACKSLASH, /* anywhere but in a comment */
+	CONFIG_SCAN_VARIABLE,  /* a "${" that libconfuse would replace */
+	CONFIG_SCAN_UNQUOTED,  /* a character that only a string can have */
 };
 
 /*

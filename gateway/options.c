@@ -94,7 +94,7 @@ static int take_file(struct command *command, int id, const char *value)
 {
 	if (command->path)
 		return fail(command, "--%s %s: there is a file already, %s; name one", name_of(id),
-			value, command->path);
+			config_short_path(value), config_short_path(command->path));
 	command->path = value;
 	command->check = id == OPTION_CHECK;
 	return 0;
@@ -182,11 +182,24 @@ static int finish(struct command *command)
 	return 0;
 }
 
+/* "--help=3" does, in full or cut short; not "-x", though getopt may call both by one number. */
+static bool names_option(const char *word, int id)
+{
+	size_t len;
+
+	if (id <= 0 || id >= OPTION_COUNT || strncmp(word, "--", 2) != 0)
+		return false;
+	len = strcspn(word + 2, "=");
+	return word[2 + len] == '=' && strncmp(word + 2, name_of(id), len) == 0;
+}
+
 static int unknown(struct command *command, int id, char **argv)
 {
 	if (id == ':')
-		return fail(command, "%s: its value is missing; --help shows what it takes",
+		return fail(command, "%.100s: its value is missing; --help shows what it takes",
 			argv[optind - 1]);
+	if (names_option(argv[optind - 1], optopt))
+		return fail(command, "--%s takes no value", name_of(optopt));
 	/* Of letters behind one dash, getopt may not have moved on from the first. */
 	if (optopt < 0 || optopt >= OPTION_COUNT)
 		return fail(command, "-%c: there is no such option; --help lists them", optopt);
@@ -248,6 +261,7 @@ int options_parse(int argc, char **argv, struct options *ret_options, char error
 fail:
 	if (!error[0])
 		snprintf(error, CONFIG_ERROR_MAX, "%s", strerror(-err));
+	config_clean_text(error);
 	config_free(command.config);
 	return err;
 }

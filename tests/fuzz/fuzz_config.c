@@ -45,7 +45,7 @@ static void check_error(const char *error, const uint8_t *data, size_t size)
 	REQUIRE(rest[0] == ':' && rest[1] == ' ' && rest[2] != '\0');
 	REQUIRE(line >= 1 && line <= lines);
 	for (const char *p = error; *p; p++)
-		REQUIRE((unsigned char)*p >= ' ');
+		REQUIRE((unsigned char)*p >= ' ' && *p != '\x7f');
 }
 
 static void check_name(const char *name)
@@ -84,11 +84,13 @@ static void check_pool(const struct config_pool *pool)
 static void check_listener(const struct config *config, const struct config_listener *listener)
 {
 	const struct config_timeouts *t = &listener->timeouts;
+	const struct sockaddr_any *v6, *v4;
 
 	check_name(listener->name);
 	REQUIRE(listener->n_binds >= 1 && listener->n_binds <= CONFIG_BINDS_MAX);
 	for (size_t i = 0; i < listener->n_binds; i++)
 		check_address(&listener->binds[i], false, true);
+	REQUIRE(!config_find_overlap(config, listener, &v6, &v4));
 	REQUIRE(listener->pool < config->n_pools);
 	REQUIRE(config_identity_name(listener->identity) != NULL);
 	REQUIRE(listener->backlog >= 1 && listener->backlog <= 65535);
@@ -203,7 +205,10 @@ static const char *const words[] = {
 	" */",
 	"${HOME}",
 	"\"${HOME}\"",
-	"\"${X:-y}\"",
+	"\"${}pool\" ",
+	"'po\\\nol' ",
+	"\xef\xbb\xbf",
+	"v6only = no ",
 	"${",
 	"\\",
 	"\\x41",

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -91,12 +92,33 @@ def test_check_touches_nothing(config_file, tmp_path):
     assert not log.exists()
 
 
-def test_environment_in_strings(config_file):
-    path = config_file(f'user = "${{SIXGATE_TEST_USER}}"\n{GOOD}')
-    environment = {"PATH": os.environ["PATH"]}
-    assert sixgated("--check", path, env=environment | {"SIXGATE_TEST_USER": "nobody"}).returncode == 0
-    assert_refused(sixgated("--check", path, env=environment | {"SIXGATE_TEST_USER": "a b"}), EX_CONFIG,
-                   f'{path}:1: user "a b": user is the name of a user of this machine, like nobody')
+def test_byte_order_mark(config_file):
+    path = config_file(b"\xef\xbb\xbf" + GOOD.encode())
+    assert sixgated("--check", path).returncode == 0
+
+
+def test_many_sections(config_file):
+    """They are counted before anything is done with them that takes its time."""
+    path = config_file("".join(f"pool x{i} {{}}\n" for i in range(70000)))
+    begin = time.monotonic()
+    assert_refused(sixgated("--check", path), EX_CONFIG,
+                   f"{path}:4097: too many sections; a file may have 4096 in all")
+    assert time.monotonic() - begin < 5
+
+
+def test_odd_path(tmp_path):
+    """A terminal gets to see a path, but not what would move its cursor."""
+    path = tmp_path / "a\x1b[2J\n\x7f.conf"
+    shown = f"{tmp_path}/a?[2J??.conf"
+    assert_refused(sixgated("--check", path), EX_CONFIG, f"{shown}: No such file or directory; {WHOLE}")
+    path.write_text("worker = 1", encoding="ascii")
+    assert_refused(sixgated("--check", path), EX_CONFIG,
+                   f"{shown}:1: unknown option 'worker'; did you mean 'workers'?")
+
+
+def test_long_path():
+    path = "/" + "n" * 3000
+    assert_refused(sixgated("--check", path), EX_CONFIG, f"{'n' * 200}: File name too long; {WHOLE}")
 
 
 BROKEN_FILES = [
@@ -114,6 +136,13 @@ BROKEN_FILES = [
     ("workers 2\n", f"1: missing equal sign after option 'workers'; {WRITE}"),
     ("listener { }", "1: missing title for section 'listener'; write 'listener \"name\" { ... }'"),
     (POOL + POOL, "2: found duplicate title 'p'; give each a name of its own"),
+    ('user = nobody\n"${}pool" x {}\n',
+     "2: '${': the environment is not looked up; write the value itself"),
+    ('\naccess-log = "/a\\tb"\n',
+     "2: a backslash, which no option needs; write what is meant without one"),
+    ("pool p {\n backend a {}\n backend a {}\n}",
+     '3: backend "a": the pool has this backend already: give it a weight instead'),
+    ("pool p {\n backend 192.0.2.1:80\n}", '3: a backend ends in { }, write: backend "192.0.2.10:80" {}'),
     ("listener l { bind = *:80 }", "1: '*' and '+' stand in strings only; write \"*:80\""),
     ("\nworkers = 1000\n", '2: workers "1000": workers is auto or a number from 1 to 256'),
     ("drain = 10\n", '1: drain "10": write a whole number with a unit, ms, s, m, h or d, like 5s'),
@@ -139,6 +168,9 @@ BROKEN_FILES = [
     (POOL + "listener l { bind = [::]:80 pool = p\n identity = x-forwarded-for }",
      '3: identity "x-forwarded-for": identity is proxy-v2, proxy-v1 or none'),
     (POOL + "listener l { bind = [::]:80 pool = p\n v6only = 1 }", '3: v6only "1": write yes or no'),
+    (POOL + 'listener l { bind = "*:80" pool = p\n v6only = no }',
+     '3: v6only "no": [::]:80 would take IPv4 clients of 0.0.0.0:80, too; bind one of them, or write '
+     "v6only = yes"),
     (POOL + "listener l { bind = [::]:80 pool = p\n timeouts {\n idle = 1ms } }",
      '4: idle "1ms": must be from 1s to 30d'),
     ("pool p {\n}", '1: pool "p" has no backend; add: backend "192.0.2.10:80" {}'),
@@ -225,7 +257,10 @@ BROKEN_COMMANDS = [
     (["--check=a", "--config=b"], "--config b: there is a file already, a; name one"),
     (["--config=a", LISTEN],
      "--listen: a file says all of this; give either --config or --listen and --backend, not both"),
-    (["--listen=8080"], "--listen 8080: a port is missing: write 192.0.2.1:80 or [2001:db8::1]:80"),
+    (["--listen=8080"],
+     "--listen 8080: an address is missing: write all there are as '*', like '*:8080'"),
+    (["--help=3"], "--help takes no value"),
+    (["\x1b[2J"], "?[2J: what is this word for? Options begin with --"),
     (["--listen=[::]"],
      "--listen [::]: write an IPv6 address with its port as [2001:db8::1]:80"),
     (["--backend=[::1]:80"],

@@ -220,9 +220,14 @@ static void test_binds_refused(void **state)
 	static const char taken[] = "a listener has this address already: each may be bound once";
 	static const char multicast[] = "a client cannot connect to a multicast address";
 	static const char port[] = "a port is a number from 1 to 65535";
+	static const char alone[] =
+		"an address is missing: write all there are as '*', like '*:8080'";
 	static const struct {
 		const char *text, *reason;
 	} cases[] = {
+		{ "8080", alone },
+		{ ":8080", alone },
+		{ ":", "this is no address: write 192.0.2.1:80 or [2001:db8::1]:80" },
 		{ "192.0.2.1:80", taken },
 		{ "[2001:db8:0::1]:80", taken },
 		{ "[::]:90", taken },
@@ -264,6 +269,27 @@ static void test_binds_refused(void **state)
 	}
 	assert_int_equal(config_add_bind(f->config, other, "192.0.2.1:81", &reason), 0);
 	assert_int_equal(other->n_binds, 1);
+}
+
+static void test_overlap(void **state)
+{
+	struct fixture *f = *state;
+	const struct sockaddr_any *v6 = NULL, *v4 = NULL;
+	struct config_listener *other;
+	const char *reason;
+
+	assert_int_equal(config_add_bind(f->config, f->listener, "192.0.2.1:80", &reason), 0);
+	assert_int_equal(config_add_listener(f->config, "other", &other, &reason), 0);
+	assert_int_equal(config_add_bind(f->config, other, "[2001:db8::1]:80", &reason), 0);
+	assert_int_equal(config_add_bind(f->config, other, "[::]:81", &reason), 0);
+	other->v6only = false;
+	assert_false(config_find_overlap(f->config, other, &v6, &v4));
+	assert_int_equal(config_add_bind(f->config, other, "[::]:80", &reason), 0);
+	assert_true(config_find_overlap(f->config, other, &v6, &v4));
+	assert_address(v6, "[::]:80");
+	assert_address(v4, "192.0.2.1:80");
+	other->v6only = true;
+	assert_false(config_find_overlap(f->config, other, &v6, &v4));
 }
 
 static void test_most_binds(void **state)
@@ -524,6 +550,7 @@ int main(void)
 		TEST(test_find_pool),
 		TEST(test_binds),
 		TEST(test_binds_refused),
+		TEST(test_overlap),
 		TEST(test_most_binds),
 		TEST(test_backends),
 		TEST(test_backends_refused),

@@ -156,6 +156,8 @@ static void test_help_and_version(void **state)
 #define L "--listen=[::]:8080"
 #define B "--backend=192.0.2.10:80"
 
+#define ALONE ": an address is missing: write all there are as '*', like '*:8080'"
+
 static void test_broken(void **state)
 {
 	static const struct {
@@ -186,8 +188,20 @@ static void test_broken(void **state)
 			"--backend: its value is missing; --help shows what it takes" },
 		{ { "--config", NULL },
 			"--config: its value is missing; --help shows what it takes" },
-		{ { "--listen", "8080", NULL }, "--listen 8080: a port is missing: write "
-						"192.0.2.1:80 or [2001:db8::1]:80" },
+		{ { "--listen", "8080", NULL }, "--listen 8080" ALONE },
+		{ { "--listen=:8080", NULL }, "--listen :8080" ALONE },
+		{ { "--help=3", NULL }, "--help takes no value" },
+		{ { "--vers=3", NULL }, "--version takes no value" },
+		{ { "--version=", L, NULL }, "--version takes no value" },
+		{ { "-\v", NULL }, "-?: there is no such option; --help lists them" },
+		{ { "--workers=2", "-\vx", NULL },
+			"--workers=2: there is no such option; --help lists them" },
+		{ { "--user=a\x1b[2J\x7f\nb", NULL },
+			"--user a?[2J??b: user is the name of a user of this machine, like "
+			"nobody" },
+		{ { "\x1b[2J", NULL }, "?[2J: what is this word for? Options begin with --" },
+		{ { "--config=a\tb", "--check=\rc", NULL },
+			"--check ?c: there is a file already, a?b; name one" },
 		{ { "--listen", "::1:80", NULL },
 			"--listen ::1:80: write an IPv6 address in brackets: [2001:db8::1]:80" },
 		{ { L, L, B, NULL },
@@ -264,6 +278,8 @@ static void test_long_words(void **state)
 	char word[3000], error[CONFIG_ERROR_MAX];
 	const char *const value[] = { "--user", word, NULL };
 	const char *const unknown[] = { word, NULL };
+	const char *const two_files[] = { "--config", word, "--config", word, NULL };
+	const char *const no_file[] = { "--config", word, NULL };
 	struct options options;
 
 	(void)state;
@@ -274,6 +290,11 @@ static void test_long_words(void **state)
 	assert_non_null(strstr(error, "-: user is the name of a user of this machine"));
 	assert_int_equal(parse(unknown, &options, error), -EINVAL);
 	assert_non_null(strstr(error, "-: there is no such option; --help lists them"));
+	assert_int_equal(parse(two_files, &options, error), -EINVAL);
+	assert_non_null(strstr(error, "-: there is a file already, ---"));
+	assert_non_null(strstr(error, "-; name one"));
+	assert_int_equal(parse(no_file, &options, error), -EBADMSG);
+	assert_non_null(strstr(error, "-: File name too long; name a configuration file"));
 }
 
 static void write_file(char *path, const char *text)
