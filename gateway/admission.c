@@ -117,7 +117,7 @@ static bool accept_one(struct admission *admission, struct admission_listener *l
 {
 	struct sockaddr_any client = { 0 };
 	socklen_t len = sizeof(client);
-	int fd, backend_fd;
+	int fd, backend_fd, err;
 
 	if (!prepare(admission))
 		return false;
@@ -133,8 +133,10 @@ static bool accept_one(struct admission *admission, struct admission_listener *l
 	admission->room--;
 	backend_fd = admission->spare_fd;
 	admission->spare_fd = -1;
-	admission->take(admission->userdata, listener, fd, &client, backend_fd);
-	return true;
+	err = admission->take(admission->userdata, listener, fd, &client, backend_fd);
+	if (err)
+		pause_accepting(admission, -err);
+	return !err;
 }
 
 /*

@@ -29,9 +29,9 @@ struct admission_listener {
 	unsigned batch; /* clients to accept per wake-up: grows while it is used up */
 };
 
-/* Takes over both descriptors, whatever comes of it. */
-typedef void admission_take(void *userdata, const struct admission_listener *listener,
-	int client_fd, const struct sockaddr_any *client, int backend_fd);
+/* Takes over both descriptors, whatever comes of it. 0; or -ENOMEM, and accepting pauses. */
+typedef int admission_take(void *userdata, const struct admission_listener *listener, int client_fd,
+	const struct sockaddr_any *client, int backend_fd);
 
 struct admission {
 	struct loop *loop;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <net/if.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define HOST_MAX 64 /* an IPv6 address with the name of an interface */
@@ -69,7 +70,6 @@ bool sockaddr_equal(const struct sockaddr_any *a, const struct sockaddr_any *b)
 
 const char *sockaddr_format_host(const struct sockaddr_any *addr, char buf[SOCKADDR_TEXT_MAX])
 {
-	char scope[IF_NAMESIZE];
 	size_t len;
 
 	if (addr->sa.sa_family == AF_INET)
@@ -80,10 +80,8 @@ const char *sockaddr_format_host(const struct sockaddr_any *addr, char buf[SOCKA
 	if (addr->in6.sin6_scope_id == 0)
 		return buf;
 	len = strlen(buf);
-	if (if_indextoname(addr->in6.sin6_scope_id, scope))
-		snprintf(buf + len, SOCKADDR_TEXT_MAX - len, "%%%s", scope);
-	else
-		snprintf(buf + len, SOCKADDR_TEXT_MAX - len, "%%%u", addr->in6.sin6_scope_id);
+	/* By number: the name takes system calls that a worker may not make. */
+	snprintf(buf + len, SOCKADDR_TEXT_MAX - len, "%%%u", addr->in6.sin6_scope_id);
 	return buf;
 }
 
@@ -119,6 +117,18 @@ static int parse_port(const char *text, uint16_t *ret_port)
 	return 0;
 }
 
+/* An interface by name or, as we print it, by number; 0 if there is none. */
+static uint32_t scope_index(const char *scope)
+{
+	uint32_t index = if_nametoindex(scope);
+	char *end;
+
+	if (index || scope[0] < '1' || scope[0] > '9')
+		return index;
+	index = (uint32_t)strtoul(scope, &end, 10);
+	return *end ? 0 : index;
+}
+
 /* text[0..len) without brackets. */
 static int parse_v6(const char *text, size_t len, struct sockaddr_any *ret_addr)
 {
@@ -133,7 +143,7 @@ static int parse_v6(const char *text, size_t len, struct sockaddr_any *ret_addr)
 	scope = strchr(host, '%');
 	if (scope) {
 		*scope++ = '\0';
-		addr.in6.sin6_scope_id = if_nametoindex(scope);
+		addr.in6.sin6_scope_id = scope_index(scope);
 		if (addr.in6.sin6_scope_id == 0)
 			return -ENODEV;
 	}

@@ -282,8 +282,10 @@ static enum stream_status splice_once(
 	if (n < 0)
 		return read_failed(from, errno, ret_error);
 	if (n == 0) {
-		stream->ended = true;
-		return STREAM_ENDED;
+		/* The end, or the mark of urgent data with the end behind it: recv tells which. */
+		stream->bulk = false;
+		stream->streak = 0;
+		return STREAM_YIELD;
 	}
 	stream->pipe_len = (uint32_t)n;
 	stream->streak = (size_t)n < BULK_SMALL ? (uint8_t)(stream->streak + 1) : 0;

@@ -127,6 +127,24 @@ static void log_counters(const struct supervisor *supervisor)
 				(unsigned long long)ring_lost(supervisor->rings[i]));
 }
 
+/* Does not wait for a FIFO's reader, here; the logger's writes may wait. */
+static int open_access_file(const char *path, int *ret_fd)
+{
+	int fd =
+		open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
+
+	if (fd < 0)
+		return -errno;
+	if (fcntl(fd, F_SETFL, O_APPEND) < 0) {
+		int err = -errno;
+
+		close(fd);
+		return err;
+	}
+	*ret_fd = fd;
+	return 0;
+}
+
 /* Stdout and stderr are used as they are; a file is opened for appending. */
 static int open_access_log(const struct config *config, int *ret_fd)
 {
@@ -138,9 +156,7 @@ static int open_access_log(const struct config *config, int *ret_fd)
 		*ret_fd = STDERR_FILENO;
 		return 0;
 	case LOG_TARGET_FILE:
-		*ret_fd = open(config->access_log_path,
-			O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
-		return *ret_fd < 0 ? -errno : 0;
+		return open_access_file(config->access_log_path, ret_fd);
 	case LOG_TARGET_OFF:
 	case LOG_TARGET_JOURNAL:
 	case LOG_TARGET_COUNT:
@@ -237,11 +253,14 @@ static int child_start(struct child *child)
 	int fds[2], err;
 	pid_t pid;
 
+	assert(child->pid == 0);
+	loop_timer_cancel(&supervisor->loop, &child->restart);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
 		return -errno;
-	pid = fork();
+	err = loop_add(&supervisor->loop, fds[0], EPOLLIN, &child->source);
+	pid = err ? -1 : fork();
 	if (pid < 0) {
-		err = -errno;
+		err = err ? err : -errno;
 		close(fds[0]);
 		close(fds[1]);
 		return err;
@@ -256,7 +275,7 @@ static int child_start(struct child *child)
 	child->channel_fd = fds[0];
 	child->ready = false;
 	child->started_ms = supervisor->loop.now_ms;
-	return loop_add(&supervisor->loop, child->channel_fd, EPOLLIN, &child->source);
+	return 0;
 }
 
 static void child_start_or_retry(struct child *child)
@@ -384,9 +403,12 @@ static void on_worker_message(struct loop_source *source, uint32_t events)
 	struct child *child = list_entry(source, struct child, source);
 	struct supervisor *supervisor = child->supervisor;
 	char message = 0;
+	ssize_t n = recv(child->channel_fd, &message, 1, MSG_DONTWAIT);
 
 	(void)events;
-	if (recv(child->channel_fd, &message, 1, MSG_DONTWAIT) <= 0) {
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return; /* an event of its predecessor, which was replaced in this batch */
+	if (n <= 0) {
 		/* Its end is told by SIGCHLD; until then there is nothing more to hear. */
 		loop_remove(&supervisor->loop, child->channel_fd);
 		return;
@@ -424,8 +446,12 @@ static void logger_died(struct supervisor *supervisor, int status)
 
 static void worker_died(struct supervisor *supervisor, struct child *child, int status)
 {
+	const uint64_t one = 1;
 	char what[48];
 
+	/* It may have been killed between announcing a record and waking the logger. */
+	if (write(supervisor->logger_wake_fd, &one, sizeof(one)) < 0)
+		log_debug("cannot wake the logger: %s", strerror(errno));
 	snprintf(what, sizeof(what), "worker %u", (unsigned)child->index);
 	child_close_channel(child);
 	if (supervisor->state != DRAINING || status != 0)
@@ -434,7 +460,7 @@ static void worker_died(struct supervisor *supervisor, struct child *child, int 
 	if (supervisor->state == STARTING) {
 		log_error("%s could not start: the lines above say why; giving up", what);
 		supervisor->state = FAILED;
-		tell_workers(supervisor, WORKER_END);
+		start_ending(supervisor);
 	} else if (supervisor->state == RUNNING) {
 		child_replace(child);
 	}
@@ -468,10 +494,11 @@ static void stop_logger(struct supervisor *supervisor)
 
 		if (pid == logger->pid || (pid < 0 && errno == ECHILD))
 			logger->pid = 0;
-		else if (waited >= END_GRACE_MS) {
+		else if (waited == END_GRACE_MS)
 			kill(logger->pid, SIGKILL);
-			waited = 0;
-		} else
+		else if (waited > 2 * END_GRACE_MS)
+			logger->pid = 0; /* stuck in the kernel; it is reaped when it comes out */
+		else
 			nanosleep(&step, NULL);
 	}
 }
@@ -505,7 +532,7 @@ static void on_signal(struct loop_source *source, uint32_t events)
 	switch (info.ssi_signo) {
 	case SIGTERM:
 	case SIGINT:
-		if (supervisor->state == DRAINING)
+		if (supervisor->state == DRAINING || supervisor->state == FAILED)
 			start_ending(supervisor);
 		else
 			start_draining(supervisor);

@@ -48,6 +48,11 @@
 static void flow_serve(struct tcp_relay *relay, struct flow *flow);
 static void reset_serve(struct tcp_relay *relay, struct flow *flow);
 
+static uint64_t min_u64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 static int set_int(int fd, int level, int option, int value)
 {
 	return setsockopt(fd, level, option, &value, sizeof(value)) < 0 ? -errno : 0;
@@ -205,6 +210,29 @@ static void side_failed(
 
 /* ---- relaying ---- */
 
+/* Whether exactly one side has closed. */
+static bool half_closed(const struct flow *flow)
+{
+	return flow->side[FLOW_CLIENT].stream.ended != flow->side[FLOW_BACKEND].stream.ended;
+}
+
+/* When the flow ends unless bytes move. */
+static uint64_t idle_deadline(const struct flow *flow)
+{
+	const struct config_timeouts *timeouts = &flow->listener->timeouts;
+
+	return flow->active_ms + (half_closed(flow) ? timeouts->half_closed_ms : timeouts->idle_ms);
+}
+
+/* The next look at a relaying flow: for its idle limit, or for its peers. */
+static void set_relay_timer(struct tcp_relay *relay, struct flow *flow)
+{
+	uint32_t period = peer_watch_period(flow->listener->timeouts.dead_peer_ms);
+
+	loop_timer_set(relay->loop, &flow->timer,
+		min_u64(idle_deadline(flow), relay->loop->now_ms + period));
+}
+
 static bool flow_has_ended(const struct flow *flow)
 {
 	for (int i = 0; i < FLOW_SIDES; i++)
@@ -223,6 +251,7 @@ static void stream_ended(struct tcp_relay *relay, struct flow *flow, enum flow_s
 		return;
 	}
 	flow->first_fin = (uint8_t)from;
+	set_relay_timer(relay, flow);
 	/* ENOTCONN: that side was reset, which its own event tells. */
 	(void)shutdown(to->end.fd, SHUT_WR);
 	to->fin_sent = true;
@@ -283,15 +312,17 @@ static void flow_open(struct tcp_relay *relay, struct flow *flow)
 			finish(relay, flow, end_of_error(error), ACCESS_LOG_BY_CLIENT);
 			return;
 		}
-		stats_add(relay->stats, STATS_HEADERS, 1);
 		flow->state = FLOW_RELAYING;
 		if (status == STREAM_TO_ERROR) {
 			side_failed(relay, flow, FLOW_BACKEND, end_of_error(error));
 			return;
 		}
 	}
+	if (len > 0 && client->stream.bytes >= 0)
+		stats_add(relay->stats, STATS_HEADERS, 1);
 	flow->state = FLOW_RELAYING;
 	flow->active_ms = relay->loop->now_ms;
+	set_relay_timer(relay, flow);
 	flow_serve(relay, flow);
 }
 
@@ -384,17 +415,6 @@ static void on_backend_event(struct loop_source *source, uint32_t events)
 
 /* ---- deadlines ---- */
 
-static uint64_t min_u64(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
-/* Whether exactly one side has closed. */
-static bool half_closed(const struct flow *flow)
-{
-	return flow->side[FLOW_CLIENT].stream.ended != flow->side[FLOW_BACKEND].stream.ended;
-}
-
 /* Watches both peers; false: one was dead, and the flow has been dealt with. */
 static bool watch_peers(struct tcp_relay *relay, struct flow *flow)
 {
@@ -424,23 +444,16 @@ static bool watch_peers(struct tcp_relay *relay, struct flow *flow)
 
 static void relaying_due(struct tcp_relay *relay, struct flow *flow)
 {
-	const struct config_timeouts *timeouts = &flow->listener->timeouts;
-	uint64_t now = relay->loop->now_ms;
-	uint64_t idle_at;
-
 	if (!watch_peers(relay, flow))
 		return;
-	idle_at = flow->active_ms +
-		  (half_closed(flow) ? timeouts->half_closed_ms : timeouts->idle_ms);
-	if (now >= idle_at) {
+	if (relay->loop->now_ms >= idle_deadline(flow)) {
 		finish(relay, flow,
 			half_closed(flow) ? ACCESS_LOG_HALF_CLOSED_TIMEOUT
 					  : ACCESS_LOG_IDLE_TIMEOUT,
 			ACCESS_LOG_BY_GATEWAY);
 		return;
 	}
-	loop_timer_set(relay->loop, &flow->timer,
-		min_u64(idle_at, now + peer_watch_period(timeouts->dead_peer_ms)));
+	set_relay_timer(relay, flow);
 }
 
 static void connecting_due(struct tcp_relay *relay, struct flow *flow)
@@ -545,7 +558,7 @@ static int find_local(struct flow *flow, const struct admission_listener *listen
 	return 0;
 }
 
-void tcp_relay_take(void *userdata, const struct admission_listener *listener, int client_fd,
+int tcp_relay_take(void *userdata, const struct admission_listener *listener, int client_fd,
 	const struct sockaddr_any *client, int backend_fd)
 {
 	struct tcp_relay *relay = userdata;
@@ -558,7 +571,8 @@ void tcp_relay_take(void *userdata, const struct admission_listener *listener, i
 	if (!flow) { /* no memory: admission knows the limit of flows */
 		close(client_fd);
 		close(backend_fd);
-		return;
+		stats_add(relay->stats, STATS_ENDED_ERROR, 1);
+		return -ENOMEM;
 	}
 	side = &flow->side[FLOW_CLIENT];
 	side->end.fd = client_fd;
@@ -581,11 +595,11 @@ void tcp_relay_take(void *userdata, const struct admission_listener *listener, i
 		err = flow->backend ? backend_start(relay, flow, pool) : -EHOSTUNREACH;
 	if (err) {
 		connect_failed(relay, flow, -err);
-		return;
+		return 0;
 	}
-	loop_timer_set(relay->loop, &flow->timer,
-		relay->loop->now_ms + min_u64(config->timeouts.connect_ms,
-					      peer_watch_period(config->timeouts.dead_peer_ms)));
+	loop_timer_set(
+		relay->loop, &flow->timer, relay->loop->now_ms + config->timeouts.connect_ms);
+	return 0;
 }
 
 /* ---- the relay as a whole ---- */

@@ -46,7 +46,7 @@ int tcp_relay_init(struct tcp_relay *relay, struct loop *loop, const struct conf
 void tcp_relay_destroy(struct tcp_relay *relay);
 
 /* A client that was accepted (an admission_take). */
-void tcp_relay_take(void *relay, const struct admission_listener *listener, int client_fd,
+int tcp_relay_take(void *relay, const struct admission_listener *listener, int client_fd,
 	const struct sockaddr_any *client, int backend_fd);
 
 /* Called between batches of events: goes on with flows that had to let others come first. */

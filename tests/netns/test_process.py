@@ -289,6 +289,40 @@ def test_logger_killed(site, gateway, request):
     assert "the logger (pid" in daemon.errors()
 
 
+def test_all_workers_killed_at_once(site, gateway, request):
+    start_echo(site, request)
+    daemon = gateway(config=CONFIG % (4, "off"))
+    for pid in children(daemon)["worker"]:
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: "all 4 workers are up again" in daemon.errors(), "the log says that all are back")
+    with site.client.connect(VIP6, PORT) as client:
+        assert ping(client)
+
+
+def test_log_rotation_while_the_logger_waits_for_its_restart(site, gateway):
+    """It died twice in short order, so it is to be started later; SIGHUP starts it now, and only once."""
+    daemon = gateway(config=CONFIG % (1, site.dir / "access.json"))
+    for _ in range(2):
+        os.kill(wait_until(lambda: children(daemon)["logger"], "a logger")[0], signal.SIGKILL)
+    daemon.kill(signal.SIGHUP)
+    wait_until(lambda: "opened anew" in daemon.errors(), "the log is open again")
+    settle(lambda: len(children(daemon)["logger"]))
+    assert len(children(daemon)["logger"]) == 1
+
+
+def test_access_log_is_a_pipe_whose_reader_has_gone(site, gateway, request):
+    start_echo(site, request)
+    pipe = site.dir / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    daemon = gateway(config=CONFIG % (1, pipe))
+    os.close(reader)
+    daemon.kill(signal.SIGHUP)
+    wait_until(lambda: "the old file is kept" in daemon.errors(), "the refusal")
+    with site.client.connect(VIP6, PORT) as client:
+        assert ping(client)
+
+
 def test_supervisor_killed_workers_finish_their_flows(site, gateway, request):
     start_echo(site, request)
     daemon = gateway(config=CONFIG % (1, "off"))

@@ -300,6 +300,26 @@ def test_refused(site, gateway):
     assert "refused" in daemon.errors() and CLIENT6 in daemon.errors()
 
 
+def test_link_local_client_whose_backend_refuses(site, gateway):
+    """Its address has a scope, which must be logged without a call that a worker may not make."""
+    daemon = gateway(args=["--listen", f"*:{PORT}", "--backend", f"{SERVER4}:{PORT}", "--workers", "1"])
+    shown = site.gateway.run(["ip", "-6", "-o", "addr", "show", "dev", "front", "scope", "link"]).stdout
+    address = shown.split()[3].partition("/")[0]
+    with site.client.entered():
+        scope = socket.if_nametoindex("eth0")
+    for count in (1, 2):
+        with site.client.socket() as client:
+            client.settimeout(5)
+            try:
+                client.connect((address, PORT, 0, scope))
+                assert ends_in_reset(client)[0]
+            except ConnectionResetError:
+                pass
+        wait_until(lambda count=count: len(access_records(daemon)) == count, "the record")
+    assert access_records(daemon)[0]["client"].startswith("[fe80::")
+    assert "killed" not in daemon.errors()
+
+
 def test_silent_backend(site, gateway):
     daemon = gateway(config=CONFIG % "")
     site.server.ip(f"route add blackhole {GATEWAY4}/32")
@@ -320,11 +340,13 @@ def test_client_that_leaves_while_connecting(site, gateway):
     assert (record["end"], record["by"], record["connect_ms"]) == ("reset", "client", None)
 
 
+@pytest.mark.parametrize("dead_peer", ["3s", "1m"])
 @pytest.mark.parametrize("half_closed", [False, True])
-def test_idle_and_half_closed_timeouts(site, gateway, half_closed):
-    """Neither may look like an orderly end to the side that had not closed."""
+def test_idle_and_half_closed_timeouts(site, gateway, half_closed, dead_peer):
+    """Neither may look like an orderly end to the side that had not closed; no other limit delays them."""
     with site.server.listen(SERVER4, PORT) as listener:
-        daemon = gateway(config=CONFIG % ("half-closed = 1s" if half_closed else "idle = 1s"))
+        limit = "half-closed = 1s" if half_closed else "idle = 1s"
+        daemon = gateway(config=(CONFIG % limit).replace("dead-peer = 3s", f"dead-peer = {dead_peer}"))
         with site.client.connect(VIP6, PORT) as client:
             server, _ = listener.accept()
             with server:
@@ -338,7 +360,7 @@ def test_idle_and_half_closed_timeouts(site, gateway, half_closed):
         record = record_of(daemon)
         assert record["end"] == ("half-closed-timeout" if half_closed else "idle-timeout")
         assert record["by"] == "gateway"
-        assert record["duration_ms"] >= 1000
+        assert 1000 <= record["duration_ms"] < 3000
 
 
 @pytest.mark.parametrize("with_data", [False, True])

@@ -51,7 +51,8 @@ static void test_round_trips(void **state)
 			"2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", AF_INET6, 65535 },
 		{ "[::ffff:192.0.2.1]:80", "[::ffff:192.0.2.1]:80", "::ffff:192.0.2.1", AF_INET6,
 			80 },
-		{ "[fe80::1%lo]:80", "[fe80::1%lo]:80", "fe80::1%lo", AF_INET6, 80 },
+		{ "[fe80::1%lo]:80", "[fe80::1%1]:80", "fe80::1%1", AF_INET6, 80 },
+		{ "[fe80::1%1]:80", "[fe80::1%1]:80", "fe80::1%1", AF_INET6, 80 },
 	};
 	char buf[SOCKADDR_TEXT_MAX];
 

@@ -279,6 +279,32 @@ static void test_urgent_data(void **state)
 	}
 }
 
+/* The mark, more data and the FIN come before their event is seen: splice stops at the mark, and
+ * says 0. */
+static void test_urgent_data_and_the_end_unannounced(void **state)
+{
+	struct fixture *f = *state;
+	static char data[20000];
+	size_t got = 0;
+	const int on = 1;
+	int error = 0;
+
+	setsockopt(f->from.fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof(on));
+	assert_int_equal(write(f->source, data, 10000), 10000);
+	assert_int_equal(send(f->source, "U", 1, MSG_OOB), 1);
+	assert_int_equal(write(f->source, data, 5000), 5000);
+	shutdown(f->source, SHUT_WR);
+	wait_for(f->from.fd, POLLRDHUP);
+	f->stream.bulk = f->from.readable = true;
+	while (pump(f, &error) != STREAM_ENDED)
+		f->from.readable = true; /* as the event that is still to come will say */
+	shutdown(f->to.fd, SHUT_WR);
+	for (ssize_t n = 1; n > 0; got += (size_t)n)
+		n = read(f->sink, data, sizeof(data));
+	assert_int_equal(got, 15001);
+	assert_int_equal(stream_bytes(&f->stream), 15001);
+}
+
 static void test_header_and_first_bytes_in_one_send(void **state)
 {
 	struct fixture *f = *state;
@@ -367,6 +393,7 @@ int main(void)
 		STREAM_TEST(test_data_before_a_reset_arrives),
 		STREAM_TEST(test_writing_to_a_reset_socket),
 		STREAM_TEST(test_urgent_data),
+		STREAM_TEST(test_urgent_data_and_the_end_unannounced),
 		STREAM_TEST(test_header_and_first_bytes_in_one_send),
 		STREAM_TEST(test_header_alone),
 		STREAM_TEST(test_no_buffer_to_be_had),
