@@ -346,7 +346,8 @@ def test_idle_and_half_closed_timeouts(site, gateway, half_closed, dead_peer):
     """Neither may look like an orderly end to the side that had not closed; no other limit delays them."""
     with site.server.listen(SERVER4, PORT) as listener:
         limit = "half-closed = 1s" if half_closed else "idle = 1s"
-        daemon = gateway(config=(CONFIG % limit).replace("dead-peer = 3s", f"dead-peer = {dead_peer}"))
+        daemon = gateway(config=(CONFIG % limit).replace("connect = 1s  dead-peer = 3s",
+                                                         f"dead-peer = {dead_peer}"))
         with site.client.connect(VIP6, PORT) as client:
             server, _ = listener.accept()
             with server:
