@@ -150,11 +150,12 @@ cppcheck:
 		--enable=warning,performance,portability --suppress=missingIncludeSystem \
 		-D_GNU_SOURCE -DSIXGATE_VERSION='"x"' $(INC_gateway) proxyhdr gateway
 
+C_FILES := $(wildcard $(foreach d,proxyhdr netlink gateway tests/unit tests/fuzz tests/netns,$(d)/*.[ch]))
 format:
-	clang-format -i $$(git ls-files '*.c' '*.h')
+	clang-format -i $(C_FILES)
 
 format-check:
-	clang-format --dry-run --Werror $$(git ls-files '*.c' '*.h')
+	@clang-format --dry-run --Werror $(C_FILES)
 
 # ---- install ------------------------------------------------------------------------------------
 

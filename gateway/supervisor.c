@@ -482,31 +482,35 @@ static void reap_children(struct supervisor *supervisor)
 	}
 }
 
-/* Ends the logger once it has written all there was; a stuck one is not waited for. */
+/* Whether the logger is gone, or so stuck in the kernel that it is only reaped when it comes out.
+ */
+static bool logger_gone(const struct child *logger, uint32_t waited_ms)
+{
+	pid_t pid = waitpid(logger->pid, NULL, WNOHANG);
+
+	return pid == logger->pid || (pid < 0 && errno == ECHILD) || waited_ms > 2 * END_GRACE_MS;
+}
+
+/* Ends the logger once it has written all there was; a stuck one is killed. */
 static void stop_logger(struct supervisor *supervisor)
 {
-	const struct timespec step = { .tv_nsec = 5000000 };
+	enum { STEP_MS = 5 };
+	const struct timespec step = { .tv_nsec = STEP_MS * 1000000 };
 	struct child *logger = &supervisor->logger;
 
 	child_close_channel(logger);
-	for (uint32_t waited = 0; logger->pid; waited += 5) {
-		pid_t pid = waitpid(logger->pid, NULL, WNOHANG);
-
-		if (pid == logger->pid || (pid < 0 && errno == ECHILD))
-			logger->pid = 0;
-		else if (waited == END_GRACE_MS)
+	for (uint32_t waited = 0; logger->pid && !logger_gone(logger, waited); waited += STEP_MS) {
+		if (waited >= END_GRACE_MS)
 			kill(logger->pid, SIGKILL);
-		else if (waited > 2 * END_GRACE_MS)
-			logger->pid = 0; /* stuck in the kernel; it is reaped when it comes out */
-		else
-			nanosleep(&step, NULL);
+		nanosleep(&step, NULL);
 	}
+	logger->pid = 0;
 }
 
 /* For log rotation. The rings keep what comes in meanwhile. */
 static void reopen_access_log(struct supervisor *supervisor)
 {
-	int fd, err;
+	int fd = -1, err;
 
 	err = open_access_log(supervisor->config, &fd);
 	if (err) {
