@@ -3,7 +3,6 @@
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "clock.h"
 
@@ -66,17 +65,14 @@ static void flow_record(const struct flow_table *table, const struct flow *flow,
 		.identity = (uint8_t)flow->listener->identity,
 		.worker = table->worker,
 	};
-	const uint64_t one = 1;
 
 	if (record.connected)
 		record.connect_us = flow->connected_us - flow->accepted_us;
 	if (flow->backend)
 		record.backend = flow->backend->addr;
 	snprintf(record.listener, sizeof(record.listener), "%s", flow->listener->name);
-	ring_push(table->ring, ACCESS_LOG_RING_RECORD, &record, sizeof(record));
-	if (ring_must_wake(table->ring) && write(table->ring_wake_fd, &one, sizeof(one)) < 0) {
-		/* EAGAIN: the reader has not yet seen an earlier wake-up. */
-	}
+	ring_send(
+		table->ring, table->ring_wake_fd, ACCESS_LOG_RING_RECORD, &record, sizeof(record));
 }
 
 void flow_end(

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 /*
  * Theory of operation
@@ -75,6 +76,16 @@ bool ring_push(struct ring *ring, uint32_t type, const void *data, size_t len)
 bool ring_must_wake(struct ring *ring)
 {
 	return atomic_load(&ring->asleep) && atomic_exchange(&ring->asleep, false);
+}
+
+void ring_send(struct ring *ring, int wake_fd, uint32_t type, const void *data, size_t len)
+{
+	const uint64_t one = 1;
+
+	ring_push(ring, type, data, len);
+	if (ring_must_wake(ring) && write(wake_fd, &one, sizeof(one)) < 0) {
+		/* EAGAIN: the reader has not yet seen an earlier wake-up. */
+	}
 }
 
 bool ring_pop(struct ring *ring, uint32_t *ret_type, void *data, size_t *ret_len)

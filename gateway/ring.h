@@ -28,6 +28,9 @@ bool ring_push(struct ring *ring, uint32_t type, const void *data, size_t len);
  */
 bool ring_must_wake(struct ring *ring);
 
+/* Writer: pushes, and wakes the reader through its non-blocking eventfd if it sleeps. */
+void ring_send(struct ring *ring, int wake_fd, uint32_t type, const void *data, size_t len);
+
 /* Reader. False: empty. data has room for RING_DATA_MAX bytes. */
 bool ring_pop(struct ring *ring, uint32_t *ret_type, void *data, size_t *ret_len);
 

@@ -46,7 +46,6 @@
 #define EVENTS		(EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET)
 
 static void flow_serve(struct tcp_relay *relay, struct flow *flow);
-static void reset_serve(struct tcp_relay *relay, struct flow *flow);
 
 static uint64_t min_u64(uint64_t a, uint64_t b)
 {
@@ -667,7 +666,7 @@ int tcp_relay_init(struct tcp_relay *relay, struct loop *loop, const struct conf
 {
 	int err;
 
-	*relay = (struct tcp_relay){ .loop = loop, .stats = stats, .max_flows = limits->flows };
+	*relay = (struct tcp_relay){ .loop = loop, .stats = stats };
 	relay->misses_said = stats->value[STATS_BUFFER_MISSES] + stats->value[STATS_PIPE_MISSES];
 	list_init(&relay->turns);
 	flow_table_init(&relay->flows, loop, stats, limits->flows);

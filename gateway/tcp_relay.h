@@ -25,7 +25,6 @@ struct tcp_relay {
 	struct stream_pool streams;
 	struct pool *pools; /* one per config->pools */
 	size_t n_pools;
-	size_t max_flows;
 	struct list_node turns; /* flows that have more to do at once */
 	struct log_limit log;
 	uint64_t misses_said; /* reads without a buffer and bulk without a pipe, as last logged */

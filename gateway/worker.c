@@ -51,14 +51,10 @@ static void log_to_ring(void *userdata, enum log_level level, const char *line, 
 {
 	const struct worker_setup *setup = userdata;
 	char data[LOG_LINE_MAX + 1];
-	const uint64_t one = 1;
 
 	data[0] = (char)level;
 	memcpy(data + 1, line, len);
-	ring_push(setup->ring, ACCESS_LOG_RING_LINE, data, len + 1);
-	if (ring_must_wake(setup->ring) && write(setup->ring_wake_fd, &one, sizeof(one)) < 0) {
-		/* EAGAIN: the reader has not yet seen an earlier wake-up. */
-	}
+	ring_send(setup->ring, setup->ring_wake_fd, ACCESS_LOG_RING_LINE, data, len + 1);
 }
 
 static size_t count_open_fds(void)
