@@ -36,13 +36,15 @@ LDFLAGS_ALL = -pie -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,--as-needed $(LDFL
 
 # What each folder may see. proxyhdr/ and netlink/ are compiled without the tree's include path, so
 # that an include against the layering rule does not build.
-INC_gateway := -Igateway -Iproxyhdr
-LIBS_gateway := -lconfuse -ljansson -lseccomp -lcap-ng -lsystemd
+INC_gateway := -Igateway -Iproxyhdr -Inetlink
+LIBS_netlink := -lnftnl -lmnl
+LIBS_gateway := -lconfuse -ljansson -lseccomp -lcap-ng -lsystemd $(LIBS_netlink)
 
 # ---- what is built ------------------------------------------------------------------------------
 
 proxyhdr_tool_src := proxyhdr/proxyhdr_main.c
 proxyhdr_src      := $(filter-out $(proxyhdr_tool_src),$(wildcard proxyhdr/*.c))
+netlink_src       := $(wildcard netlink/*.c)
 gateway_main_src  := gateway/main.c
 gateway_src       := $(filter-out $(gateway_main_src),$(wildcard gateway/*.c))
 unit_src          := $(wildcard tests/unit/test_*.c)
@@ -56,6 +58,7 @@ unit_bin   := $(patsubst tests/unit/%.c,$(B)/tests/%,$(unit_src))
 helper_bin := $(patsubst tests/netns/%.c,$(B)/tests/%,$(helper_src))
 fuzz_bin   := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(fuzz_src))
 programs   := $(B)/proxyhdr $(B)/sixgated
+archives   := $(B)/libgateway.a $(B)/libproxyhdr.a $(B)/libnetlink.a
 
 .PHONY: all tests check asan tidy fuzz fuzzers install clean format format-check
 .DELETE_ON_ERROR:
@@ -68,6 +71,11 @@ $(B)/obj/proxyhdr/%.o: proxyhdr/%.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CFLAGS_ALL) -fPIC -fvisibility=hidden -c -o $@ $<
+
+$(B)/obj/netlink/%.o: netlink/%.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CFLAGS_ALL) -c -o $@ $<
 
 $(B)/obj/gateway/%.o: gateway/%.c
 	@mkdir -p $(@D)
@@ -93,6 +101,11 @@ $(B)/libproxyhdr.pc: proxyhdr/libproxyhdr.pc.in Makefile
 	@mkdir -p $(@D)
 	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' $< > $@
 
+$(B)/libnetlink.a: $(call obj,$(netlink_src))
+	@rm -f $@
+	$(call say,AR,$@)
+	$(Q)$(AR) rcs $@ $^
+
 $(B)/libgateway.a: $(call obj,$(gateway_src))
 	@rm -f $@
 	$(call say,AR,$@)
@@ -102,12 +115,12 @@ $(B)/proxyhdr: $(call obj,$(proxyhdr_tool_src)) $(B)/libproxyhdr.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) -o $@ $^ $(LDFLAGS_ALL)
 
-$(B)/sixgated: $(call obj,$(gateway_main_src)) $(B)/libgateway.a $(B)/libproxyhdr.a
+$(B)/sixgated: $(B)/obj/gateway/main.o $(archives)
 	$(call say,LINK,$@)
 	$(Q)$(CC) -o $@ $^ $(LDFLAGS_ALL) $(LIBS_gateway)
 
 # A unit test links its module and what lies below: the archives give it just what it names.
-$(unit_bin): $(B)/tests/%: $(B)/obj/tests/unit/%.o $(B)/libgateway.a $(B)/libproxyhdr.a
+$(unit_bin): $(B)/tests/%: $(B)/obj/tests/unit/%.o $(archives)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) -o $@ $^ $(LDFLAGS_ALL) $(LIBS_gateway) -lcmocka
@@ -132,7 +145,7 @@ fuzz:
 
 fuzzers: $(fuzz_bin)
 
-$(fuzz_bin): $(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(B)/libgateway.a $(B)/libproxyhdr.a
+$(fuzz_bin): $(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(archives)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) -o $@ $^ $(LDFLAGS_ALL) -fsanitize=fuzzer $(LIBS_gateway)
@@ -148,7 +161,7 @@ $(tidy_targets): tidy-%:
 cppcheck:
 	@cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr \
 		--enable=warning,performance,portability --suppress=missingIncludeSystem \
-		-D_GNU_SOURCE -DSIXGATE_VERSION='"x"' $(INC_gateway) proxyhdr gateway
+		-D_GNU_SOURCE -DSIXGATE_VERSION='"x"' $(INC_gateway) proxyhdr netlink gateway
 
 C_FILES := $(wildcard $(foreach d,proxyhdr netlink gateway tests/unit tests/fuzz tests/netns,$(d)/*.[ch]))
 format:

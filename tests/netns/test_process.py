@@ -1,5 +1,6 @@
 """The processes: limits, deaths, signals, privileges, and logs that nobody reads."""
 
+import contextlib
 import json
 import os
 import re
@@ -94,7 +95,9 @@ def children(daemon):
     """Worker pids by what they do: those with a seccomp filter are workers, the other is the logger."""
     found = {"worker": [], "logger": []}
     for pid in daemon.pids():
-        if pid != daemon.pid:
+        if pid == daemon.pid:
+            continue
+        with contextlib.suppress(FileNotFoundError):  # it may end while we look
             found["worker" if status(pid)["Seccomp"] == "2" else "logger"].append(pid)
     return found
 

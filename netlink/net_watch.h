@@ -1,0 +1,36 @@
+/*
+ * net_watch - says that something of ours may have changed in the kernel.
+ *
+ * Subscribes to links, addresses, routes and rules of rtnetlink, and to nftables. It tells kinds of
+ * events apart, not their contents: whoever is told reads the state again. Foreign routes and
+ * addresses that come and go are not reported.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum net_watch_event {
+	NET_WATCH_OURS =
+		1, /* an address, route, rule with our mark, or our nftables table, was changed */
+	NET_WATCH_LINKS = 2, /* a link came, went, changed its name or its state */
+	NET_WATCH_LOST = 4,  /* events were lost (ENOBUFS): anything may have changed */
+};
+
+struct net_watch {
+	int route_fd;
+	int nft_fd;    /* -1: not permitted, or no nftables in this kernel */
+	uint64_t lost; /* times that events were lost */
+};
+
+/* buffer: of each socket, in bytes; 0: 1 MiB. Needs no capability but for a buffer over rmem_max.
+ */
+int net_watch_open(struct net_watch *watch, size_t buffer);
+void net_watch_close(struct net_watch *watch);
+
+/*
+ * Reads what there is without waiting. ret_events: bits of enum net_watch_event, 0: nothing that
+ * concerns us. nft_table: the name of our table.
+ */
+int net_watch_read(struct net_watch *watch, const char *nft_table, unsigned *ret_events);
