@@ -21,6 +21,7 @@ static const char *const end_names[] = {
 	"half-closed-timeout",
 	"dead-peer",
 	"no-source-port",
+	"not-allowed",
 	"drained",
 	"error",
 };

@@ -24,8 +24,9 @@ enum access_log_end {
 	ACCESS_LOG_HALF_CLOSED_TIMEOUT,
 	ACCESS_LOG_DEAD_PEER,
 	ACCESS_LOG_NO_SOURCE_PORT,
-	ACCESS_LOG_DRAINED, /* the gateway stopped */
-	ACCESS_LOG_ERROR,   /* anything else that the kernel said */
+	ACCESS_LOG_NOT_ALLOWED, /* the configuration refuses this client, or what it asked for */
+	ACCESS_LOG_DRAINED,	/* the gateway stopped */
+	ACCESS_LOG_ERROR,	/* anything else that the kernel said */
 	ACCESS_LOG_END_COUNT
 };
 

@@ -17,6 +17,9 @@
  * that a full queue wakes nobody; it ends when a flow has ended, or when the retry timer finds
  * room, which also covers descriptors that another process has given back (ENFILE).
  *
+ * A transparent listener takes its sockets from the broker's stock instead of spare_fd. While that
+ * is empty only this listener goes unwatched.
+ *
  * Listening sockets are shared with the supervisor: closing ours does not stop the kernel from
  * accepting handshakes while the supervisor has its copy.
  */
@@ -27,8 +30,31 @@ static void set_interest(struct admission *admission, uint32_t events)
 	for (size_t i = 0; i < admission->n_listeners; i++) {
 		struct admission_listener *listener = &admission->listeners[i];
 
-		(void)loop_modify(admission->loop, listener->fd, events, &listener->source);
+		(void)loop_modify(admission->loop, listener->fd, listener->starved ? 0 : events,
+			&listener->source);
 	}
+}
+
+/* The stock is empty: this listener's clients wait until admission_restocked(). */
+static void starve(struct admission_listener *listener)
+{
+	struct admission *admission = listener->admission;
+
+	listener->starved = true;
+	(void)loop_modify(admission->loop, listener->fd, 0, &listener->source);
+	stats_add(admission->stats, STATS_STARVED, 1);
+}
+
+void admission_restocked(struct admission *admission)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < admission->n_listeners; i++) {
+		any = any || admission->listeners[i].starved;
+		admission->listeners[i].starved = false;
+	}
+	if (any && !admission->paused && !admission->closed)
+		set_interest(admission, EPOLLIN);
 }
 
 /* error: 0 for max-flows, else what the kernel said. */
@@ -93,13 +119,18 @@ static bool concerns_one_client(int error)
 }
 
 /* Whether everything that the next client needs is at hand; pauses if not. */
-static bool prepare(struct admission *admission)
+static bool prepare(struct admission *admission, struct admission_listener *listener)
 {
 	int fd;
 
 	if (admission->room == 0) {
 		pause_accepting(admission, 0);
 		return false;
+	}
+	if (listener->transparent) {
+		if (admission->stock->n == 0)
+			starve(listener);
+		return admission->stock->n > 0;
 	}
 	if (admission->spare_fd >= 0)
 		return true;
@@ -119,7 +150,7 @@ static bool accept_one(struct admission *admission, struct admission_listener *l
 	socklen_t len = sizeof(client);
 	int fd, backend_fd, err;
 
-	if (!prepare(admission))
+	if (!prepare(admission, listener))
 		return false;
 	fd = accept4(listener->fd, &client.sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd < 0) {
@@ -131,8 +162,12 @@ static bool accept_one(struct admission *admission, struct admission_listener *l
 	}
 	stats_add(admission->stats, STATS_ACCEPTED, 1);
 	admission->room--;
-	backend_fd = admission->spare_fd;
-	admission->spare_fd = -1;
+	if (listener->transparent) {
+		backend_fd = broker_take(admission->stock);
+	} else {
+		backend_fd = admission->spare_fd;
+		admission->spare_fd = -1;
+	}
 	err = admission->take(admission->userdata, listener, fd, &client, backend_fd);
 	if (err)
 		pause_accepting(admission, -err);
@@ -150,7 +185,7 @@ static void on_client(struct loop_source *source, uint32_t events)
 	unsigned n = 0;
 
 	(void)events;
-	if (admission->paused)
+	if (admission->paused || listener->starved)
 		return;
 	while (n < listener->batch && accept_one(admission, listener))
 		n++;
@@ -161,11 +196,13 @@ static void on_client(struct loop_source *source, uint32_t events)
 }
 
 int admission_init(struct admission *admission, struct loop *loop, struct stats *stats,
-	struct admission_listener *listeners, size_t n, admission_take *take, void *userdata)
+	struct broker_stock *stock, struct admission_listener *listeners, size_t n,
+	admission_take *take, void *userdata)
 {
 	*admission = (struct admission){
 		.loop = loop,
 		.stats = stats,
+		.stock = stock,
 		.take = take,
 		.userdata = userdata,
 		.listeners = listeners,

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "broker.h"
 #include "config.h"
 #include "log.h"
 #include "loop.h"
@@ -24,7 +25,9 @@ struct admission_listener {
 	struct loop_source source;
 	struct admission *admission;
 	const struct config_listener *config;
-	struct sockaddr_any addr; /* as bound */
+	const struct config_bind *bind;
+	bool transparent; /* flows take sockets of the broker's stock */
+	bool starved;	  /* not watched, as the stock is empty */
 	int fd;
 	unsigned batch; /* clients to accept per wake-up: grows while it is used up */
 };
@@ -35,6 +38,7 @@ typedef int admission_take(void *userdata, const struct admission_listener *list
 
 struct admission {
 	struct loop *loop;
+	struct broker_stock *stock; /* may be empty; somebody else fills it */
 	struct stats *stats;
 	admission_take *take;
 	void *userdata;
@@ -48,9 +52,16 @@ struct admission {
 	struct log_limit log;
 };
 
-/* listeners: fd, config and addr are filled in; the rest is set here. 0 or a negative errno. */
+/*
+ * listeners: fd, config, bind and transparent are filled in; the rest is set here. 0 or a negative
+ * errno.
+ */
 int admission_init(struct admission *admission, struct loop *loop, struct stats *stats,
-	struct admission_listener *listeners, size_t n, admission_take *take, void *userdata);
+	struct broker_stock *stock, struct admission_listener *listeners, size_t n,
+	admission_take *take, void *userdata);
+
+/* There are sockets in the stock again. */
+void admission_restocked(struct admission *admission);
 
 /* Called after each batch of events with the number of clients that there is room for now. */
 void admission_update(struct admission *admission, size_t room);

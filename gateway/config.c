@@ -7,9 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "grow.h"
 #include "log.h"
 
-static const char *const identity_names[] = { "proxy-v2", "proxy-v1", "none" };
+static const char *const identity_names[] = { "proxy-v2", "proxy-v1", "none", "transparent",
+	"refuse" };
 static_assert(
 	sizeof(identity_names) / sizeof(identity_names[0]) == IDENTITY_COUNT, "a name an identity");
 
@@ -27,11 +29,22 @@ struct config *config_new(void)
 	if (!config)
 		return NULL;
 	*config = (struct config){
+		.network = {
+			.table = CONFIG_NET_TABLE,
+			.priority = CONFIG_NET_PRIORITY,
+			.mark = CONFIG_NET_MARK,
+			.receive_buffer = CONFIG_NET_BUFFER,
+		},
+		.run_directory = strdup(CONFIG_RUN_DIRECTORY),
 		.drain_ms = 30 * 1000,
 		.log = LOG_TARGET_STDERR,
 		.log_level = LOG_LEVEL_INFO,
 		.access_log = LOG_TARGET_STDOUT,
 	};
+	if (!config->run_directory) {
+		free(config);
+		return NULL;
+	}
 	return config;
 }
 
@@ -42,6 +55,7 @@ void config_free(struct config *config)
 	for (size_t i = 0; i < config->n_listeners; i++) {
 		free(config->listeners[i].name);
 		free(config->listeners[i].binds);
+		free(config->listeners[i].allow);
 	}
 	for (size_t i = 0; i < config->n_pools; i++) {
 		free(config->pools[i].name);
@@ -50,24 +64,15 @@ void config_free(struct config *config)
 	}
 	free(config->listeners);
 	free(config->pools);
+	free(config->network.addrs);
+	free(config->network.sources);
+	free(config->run_directory);
 	free(config->user);
 	free(config->access_log_path);
 	free(config);
 }
 
-/* ---- growing arrays ---- */
-
-/* A place for one more element; NULL without memory. The caller counts it. */
-static void *grow(void **array, size_t n, size_t size)
-{
-	void *bigger = reallocarray(*array, n + 1, size);
-
-	if (!bigger)
-		return NULL;
-	*array = bigger;
-	memset((char *)bigger + n * size, 0, size);
-	return (char *)bigger + n * size;
-}
+/* ---- listeners and pools ---- */
 
 static int check_name(const char *name, const char **ret_reason)
 {
@@ -105,7 +110,8 @@ int config_add_listener(struct config *config, const char *name,
 		return -EINVAL;
 	}
 	copy = strdup(name);
-	listener = copy ? grow((void **)&config->listeners, config->n_listeners, sizeof(*listener))
+	listener = copy ? grow_array((void **)&config->listeners, config->n_listeners,
+				  sizeof(*listener))
 			: NULL;
 	if (!listener) {
 		free(copy);
@@ -115,6 +121,7 @@ int config_add_listener(struct config *config, const char *name,
 		.name = copy,
 		.v6only = true,
 		.identity = IDENTITY_PROXY_V2,
+		.identity_v6 = IDENTITY_PROXY_V2,
 		.timeouts = default_timeouts,
 		.backlog = 4096,
 	};
@@ -141,7 +148,7 @@ int config_add_pool(struct config *config, const char *name, struct config_pool 
 		return -EINVAL;
 	}
 	copy = strdup(name);
-	pool = copy ? grow((void **)&config->pools, config->n_pools, sizeof(*pool)) : NULL;
+	pool = copy ? grow_array((void **)&config->pools, config->n_pools, sizeof(*pool)) : NULL;
 	if (!pool) {
 		free(copy);
 		return -ENOMEM;
@@ -162,184 +169,6 @@ int config_find_pool(const struct config *config, const char *name, size_t *ret_
 	return -ENOENT;
 }
 
-/* ---- addresses ---- */
-
-static bool bind_taken(const struct config *config, const struct sockaddr_any *addr)
-{
-	for (size_t i = 0; i < config->n_listeners; i++)
-		for (size_t b = 0; b < config->listeners[i].n_binds; b++)
-			if (sockaddr_equal(&config->listeners[i].binds[b], addr))
-				return true;
-	return false;
-}
-
-static int add_bind_address(struct config *config, struct config_listener *listener,
-	const struct sockaddr_any *addr, const char **ret_reason)
-{
-	struct sockaddr_any *place;
-
-	if (sockaddr_family(addr) == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&addr->in6.sin6_addr)) {
-		*ret_reason = "write the IPv4 address itself, like 192.0.2.1:80";
-		return -EINVAL;
-	}
-	if (sockaddr_family(addr) == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&addr->in6.sin6_addr) &&
-		addr->in6.sin6_scope_id == 0) {
-		*ret_reason = "a link-local address needs its interface, like [fe80::1%eth0]:80";
-		return -EINVAL;
-	}
-	if (bind_taken(config, addr)) {
-		*ret_reason = "a listener has this address already: each may be bound once";
-		return -EINVAL;
-	}
-	if (sockaddr_family(addr) == AF_INET ? IN_MULTICAST(ntohl(addr->in.sin_addr.s_addr))
-					     : IN6_IS_ADDR_MULTICAST(&addr->in6.sin6_addr)) {
-		*ret_reason = "a client cannot connect to a multicast address";
-		return -EINVAL;
-	}
-	if (listener->n_binds >= CONFIG_BINDS_MAX) {
-		*ret_reason = "a listener may have 256 addresses";
-		return -EINVAL;
-	}
-	place = grow((void **)&listener->binds, listener->n_binds, sizeof(*place));
-	if (!place)
-		return -ENOMEM;
-	*place = *addr;
-	listener->n_binds++;
-	return 0;
-}
-
-/* "8080" or ":8080", as other programs take it. */
-static bool is_port_alone(const char *text)
-{
-	size_t len;
-
-	text += *text == ':';
-	len = strspn(text, "0123456789");
-	return len > 0 && text[len] == '\0';
-}
-
-int config_add_bind(struct config *config, struct config_listener *listener, const char *text,
-	const char **ret_reason)
-{
-	static const char *const any[] = { "[::]", "0.0.0.0" };
-	struct sockaddr_any addr;
-	char both[32];
-	int err = 0;
-
-	if (is_port_alone(text)) {
-		*ret_reason = "an address is missing: write all there are as '*', like '*:8080'";
-		return -EINVAL;
-	}
-	if (text[0] != '*' || text[1] != ':') {
-		if (sockaddr_parse(text, &addr, ret_reason) < 0)
-			return -EINVAL;
-		return add_bind_address(config, listener, &addr, ret_reason);
-	}
-	for (size_t i = 0; i < 2 && !err; i++) {
-		/* A port too long to fit is no port, and cut short it still is none. */
-		(void)snprintf(both, sizeof(both), "%s%s", any[i], text + 1);
-		err = sockaddr_parse(both, &addr, ret_reason);
-		if (!err)
-			err = add_bind_address(config, listener, &addr, ret_reason);
-	}
-	return err;
-}
-
-static const struct sockaddr_any *find_v4_bind(const struct config *config, uint16_t port)
-{
-	for (size_t i = 0; i < config->n_listeners; i++)
-		for (size_t b = 0; b < config->listeners[i].n_binds; b++) {
-			const struct sockaddr_any *addr = &config->listeners[i].binds[b];
-
-			if (sockaddr_family(addr) == AF_INET && sockaddr_port(addr) == port)
-				return addr;
-		}
-	return NULL;
-}
-
-bool config_find_overlap(const struct config *config, const struct config_listener *listener,
-	const struct sockaddr_any **ret_v6, const struct sockaddr_any **ret_v4)
-{
-	if (listener->v6only)
-		return false;
-	for (size_t b = 0; b < listener->n_binds; b++) {
-		const struct sockaddr_any *addr = &listener->binds[b];
-
-		if (sockaddr_family(addr) != AF_INET6 || !sockaddr_is_any(addr))
-			continue;
-		*ret_v6 = addr;
-		*ret_v4 = find_v4_bind(config, sockaddr_port(addr));
-		if (*ret_v4)
-			return true;
-	}
-	return false;
-}
-
-/* Whether a TCP connection can have this IPv4 address at an end. */
-static bool is_unicast(const struct sockaddr_any *addr)
-{
-	uint32_t host = ntohl(addr->in.sin_addr.s_addr);
-
-	return host >> 24 != 0 && !IN_MULTICAST(host) && !IN_BADCLASS(host);
-}
-
-int config_add_backend(
-	struct config_pool *pool, const char *text, uint32_t weight, const char **ret_reason)
-{
-	struct config_backend *backend;
-	struct sockaddr_any addr;
-
-	if (sockaddr_parse(text, &addr, ret_reason) < 0 || sockaddr_family(&addr) != AF_INET) {
-		*ret_reason = "a backend is an IPv4 address and a port, like 192.0.2.10:80";
-		return -EINVAL;
-	}
-	if (!is_unicast(&addr)) {
-		*ret_reason = "no server can have this address: name one unicast address";
-		return -EINVAL;
-	}
-	for (size_t i = 0; i < pool->n_backends; i++)
-		if (sockaddr_equal(&pool->backends[i].addr, &addr)) {
-			*ret_reason = "the pool has this backend already: give it a weight instead";
-			return -EINVAL;
-		}
-	if (pool->n_backends >= CONFIG_BACKENDS_MAX) {
-		*ret_reason = "a pool may have 1024 backends";
-		return -EINVAL;
-	}
-	backend = grow((void **)&pool->backends, pool->n_backends, sizeof(*backend));
-	if (!backend)
-		return -ENOMEM;
-	*backend = (struct config_backend){ .addr = addr, .weight = weight };
-	pool->n_backends++;
-	return 0;
-}
-
-int config_add_source(struct config_pool *pool, const char *text, const char **ret_reason)
-{
-	struct sockaddr_any addr, *place;
-
-	if (sockaddr_parse_host(text, &addr, ret_reason) < 0 || sockaddr_family(&addr) != AF_INET ||
-		!is_unicast(&addr)) {
-		*ret_reason = "a source is an IPv4 address of this machine, like 192.0.2.1";
-		return -EINVAL;
-	}
-	for (size_t i = 0; i < pool->n_sources; i++)
-		if (sockaddr_equal(&pool->sources[i], &addr)) {
-			*ret_reason = "the pool has this source already";
-			return -EINVAL;
-		}
-	if (pool->n_sources >= CONFIG_SOURCES_MAX) {
-		*ret_reason = "a pool may have 256 sources";
-		return -EINVAL;
-	}
-	place = grow((void **)&pool->sources, pool->n_sources, sizeof(*place));
-	if (!place)
-		return -ENOMEM;
-	*place = addr;
-	pool->n_sources++;
-	return 0;
-}
-
 /* ---- words ---- */
 
 const char *config_identity_name(enum identity identity)
@@ -348,15 +177,32 @@ const char *config_identity_name(enum identity identity)
 	return identity_names[identity];
 }
 
-int config_parse_identity(const char *text, enum identity *ret_identity, const char **ret_reason)
+/* Passes over the one that the option does not know. */
+static int find_identity(const char *text, enum identity other, enum identity *ret_identity)
 {
 	for (unsigned i = 0; i < IDENTITY_COUNT; i++)
-		if (strcmp(text, identity_names[i]) == 0) {
+		if (i != other && strcmp(text, identity_names[i]) == 0) {
 			*ret_identity = (enum identity)i;
 			return 0;
 		}
-	*ret_reason = "identity is proxy-v2, proxy-v1 or none";
 	return -EINVAL;
+}
+
+int config_parse_identity(const char *text, enum identity *ret_identity, const char **ret_reason)
+{
+	*ret_reason = "identity is proxy-v2, proxy-v1, none or transparent";
+	return find_identity(text, IDENTITY_REFUSE, ret_identity);
+}
+
+int config_parse_identity_v6(const char *text, enum identity *ret_identity, const char **ret_reason)
+{
+	*ret_reason = "identity-ipv6 is proxy-v2, proxy-v1, none or refuse";
+	return find_identity(text, IDENTITY_TRANSPARENT, ret_identity);
+}
+
+bool config_is_transparent(const struct config_listener *listener)
+{
+	return listener->identity == IDENTITY_TRANSPARENT;
 }
 
 int config_parse_log_level(const char *text, int *ret_level, const char **ret_reason)
@@ -418,6 +264,30 @@ int config_set_access_log(struct config *config, const char *text, const char **
 	}
 	config->access_log = LOG_TARGET_FILE;
 	return replace_string(&config->access_log_path, text);
+}
+
+int config_set_run_directory(struct config *config, const char *text, const char **ret_reason)
+{
+	if (text[0] != '/' || strlen(text) > CONFIG_RUN_DIRECTORY_MAX) {
+		*ret_reason = "run-directory is a path from / on, of up to 255 characters";
+		return -EINVAL;
+	}
+	return replace_string(&config->run_directory, text);
+}
+
+/* As the kernel judges names of interfaces. */
+int config_set_interface(char interface[IF_NAMESIZE], const char *text, const char **ret_reason)
+{
+	size_t len = strlen(text);
+
+	if (len < 1 || len >= IF_NAMESIZE || strcspn(text, "/: \t\n\v\f\r") != len ||
+		strcmp(text, ".") == 0 || strcmp(text, "..") == 0) {
+		*ret_reason = "the name of an interface has 1 to 15 characters, without '/', ':' "
+			      "or space";
+		return -EINVAL;
+	}
+	memcpy(interface, text, len + 1);
+	return 0;
 }
 
 int config_set_user(struct config *config, const char *text, const char **ret_reason)

@@ -9,14 +9,23 @@
  */
 #pragma once
 
+#include <net/if.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "embedded.h"
 #include "sockaddr.h"
 
-/* How a server is told who the client is (listener option "identity"). */
-enum identity { IDENTITY_PROXY_V2, IDENTITY_PROXY_V1, IDENTITY_NONE, IDENTITY_COUNT };
+/* How a server is told who the client is (listener options "identity" and "identity-ipv6"). */
+enum identity {
+	IDENTITY_PROXY_V2,
+	IDENTITY_PROXY_V1,
+	IDENTITY_NONE,
+	IDENTITY_TRANSPARENT, /* the server sees the client's own address; IPv4 clients only */
+	IDENTITY_REFUSE,      /* "identity-ipv6" only: such clients are reset */
+	IDENTITY_COUNT
+};
 
 /* Where log lines (option "log") and access records (option "access-log") go. */
 enum log_target {
@@ -35,19 +44,31 @@ struct config_timeouts {
 	uint32_t dead_peer_ms;	 /* a peer that acknowledges nothing for so long is dead */
 };
 
+/* What clients may connect to: an address or a prefix, a port or a range. */
+struct config_bind {
+	struct sockaddr_any
+		addr;	    /* where the socket is: a prefix's first address, the least port */
+	uint8_t prefix_len; /* 32 or 128: this address; 0: any address of this machine */
+	uint16_t port_max;  /* the port of addr, or the last of a range */
+};
+
 struct config_listener {
 	char *name;
-	struct sockaddr_any *binds; /* "*:80" has become [::]:80 and 0.0.0.0:80 */
+	struct config_bind *binds; /* "*:80" has become [::]:80 and 0.0.0.0:80 */
 	size_t n_binds;
-	bool v6only; /* false: an IPv6 socket also takes v4-mapped peers */
+	bool v6only;   /* false: an IPv6 socket also takes v4-mapped peers */
+	bool embedded; /* the destination names the server (RFC 6052); there is no pool then */
+	struct embedded_prefix *allow; /* servers that may be named so */
+	size_t n_allow;
 	size_t pool; /* index into config.pools */
 	enum identity identity;
+	enum identity identity_v6; /* of IPv6 clients: the same, unless that is TRANSPARENT */
 	struct config_timeouts timeouts;
 	uint32_t backlog;
 };
 
 struct config_backend {
-	struct sockaddr_any addr; /* always AF_INET */
+	struct sockaddr_any addr; /* always AF_INET; port 0: that which the client connected to */
 	uint32_t weight;	  /* 0 (gets nothing) to CONFIG_WEIGHT_MAX */
 };
 
@@ -59,11 +80,41 @@ struct config_pool {
 	size_t n_sources;
 };
 
+struct config_address {
+	struct sockaddr_any addr; /* port 0 */
+	uint8_t prefix_len;
+};
+
+enum config_notrack {
+	CONFIG_NOTRACK_AUTO, /* where this kernel has conntrack */
+	CONFIG_NOTRACK_YES,
+	CONFIG_NOTRACK_NO,
+};
+
+/* What the gateway sets up and keeps in the kernel. */
+struct config_network {
+	bool given; /* there is a section "network" */
+	bool keep;  /* leave everything in place at the end */
+	enum config_notrack notrack;
+	char interface[IF_NAMESIZE];	    /* of addrs; "": there are none */
+	char source_interface[IF_NAMESIZE]; /* of sources; the same unless said otherwise */
+	struct config_address *addrs;	    /* VIPs: never chosen as source by the kernel */
+	size_t n_addrs;
+	struct config_address *sources; /* IPv4, towards the servers */
+	size_t n_sources;
+	uint32_t table;		 /* routing table for answers to transparent connections */
+	uint32_t priority;	 /* of the rule that leads there */
+	uint32_t mark;		 /* the bit, or bits, that such packets are marked with */
+	uint32_t receive_buffer; /* of netlink sockets, bytes */
+};
+
 struct config {
-	uint32_t workers;   /* 0 is "auto": one per CPU that we may run on */
-	uint32_t drain_ms;  /* SIGTERM: live flows may finish for so long */
-	uint32_t max_flows; /* per worker; 0: as many as the open-file limit allows */
-	char *user;	    /* workers run as; NULL: "sixgate" if it exists, else "nobody" */
+	struct config_network network;
+	char *run_directory; /* an absolute path */
+	uint32_t workers;    /* 0 is "auto": one per CPU that we may run on */
+	uint32_t drain_ms;   /* SIGTERM: live flows may finish for so long */
+	uint32_t max_flows;  /* per worker; 0: as many as the open-file limit allows */
+	char *user;	     /* workers run as; NULL: "sixgate" if it exists, else "nobody" */
 	enum log_target log;
 	int log_level; /* enum log_level of log.h */
 	enum log_target access_log;
@@ -83,6 +134,15 @@ struct config {
 #define CONFIG_POOLS_MAX     256U
 #define CONFIG_BACKENDS_MAX  1024U
 #define CONFIG_SOURCES_MAX   256U
+#define CONFIG_ALLOW_MAX     256U
+#define CONFIG_ADDRESSES_MAX 1024U
+
+#define CONFIG_RUN_DIRECTORY	 "/run/sixgate"
+#define CONFIG_RUN_DIRECTORY_MAX 255U /* bytes */
+#define CONFIG_NET_TABLE	 166U
+#define CONFIG_NET_PRIORITY	 166U
+#define CONFIG_NET_MARK		 0x1000U
+#define CONFIG_NET_BUFFER	 1048576U
 
 /* The defaults of sixgated.conf(5); n_listeners and n_pools are 0. NULL: no memory. */
 struct config *config_new(void);
@@ -101,18 +161,57 @@ int config_add_listener(struct config *config, const char *name,
 int config_add_pool(struct config *config, const char *name, struct config_pool **ret_pool,
 	const char **ret_reason);
 
-/* "[2001:db8::1]:80", "192.0.2.1:80", or "*:80", which makes two. No address is taken twice. */
+/*
+ * "[2001:db8::1]:80", "192.0.2.1:80", or "*:80", which makes two; "[2001:db8::/64]:80" and
+ * "203.0.113.0/24:80" for a prefix; ":1000-2000" for a range of ports, ":*" for all. No two may be
+ * equal, or begin at the same address and port. Of those that overlap the narrower one gets the
+ * client: the longer prefix or, with the same, fewer ports.
+ */
 int config_add_bind(struct config *config, struct config_listener *listener, const char *text,
 	const char **ret_reason);
+
+/* Whether the kernel must be told by a packet filter which packets are meant for the socket. */
+bool config_bind_diverted(const struct config_bind *bind);
+
+/* As it was written, into buf, which is returned. */
+#define CONFIG_BIND_TEXT_MAX (SOCKADDR_TEXT_MAX + 16)
+const char *config_bind_text(const struct config_bind *bind, char buf[CONFIG_BIND_TEXT_MAX]);
 
 /*
  * Whether one of the listener's addresses, which with v6only = no takes IPv4 clients too, is in the
  * way of an IPv4 address of any listener: that pair.
  */
 bool config_find_overlap(const struct config *config, const struct config_listener *listener,
-	const struct sockaddr_any **ret_v6, const struct sockaddr_any **ret_v4);
+	const struct config_bind **ret_v6, const struct config_bind **ret_v4);
 
-/* "192.0.2.10:80": a unicast IPv4 address, once in a pool. */
+/* "10.0.0.0/8" or "10.0.0.1": servers that an embedded destination may name. */
+int config_add_allow(struct config_listener *listener, const char *text, const char **ret_reason);
+
+/* "2001:db8::1/128" or "192.0.2.1"; without a length it is one address alone. */
+int config_add_vip(struct config_network *network, const char *text, const char **ret_reason);
+int config_add_net_source(
+	struct config_network *network, const char *text, const char **ret_reason);
+
+/*
+ * Once binds and identity are known: whether these clients can be told to servers in that way.
+ * identity_v6 of a listener that is not transparent becomes its identity.
+ */
+int config_settle_identity(
+	struct config_listener *listener, bool v6_given, const char **ret_reason);
+
+/* Whether clients of an embedded listener can name servers by the bind: not if -EINVAL. */
+int config_check_embedded(const struct config_listener *listener, const struct config_bind *bind,
+	const char **ret_reason);
+
+/* Whether anything is to be set up in the kernel: a section, or a listener that needs it. */
+bool config_needs_network(const struct config *config);
+/* Whether the listener needs sockets that only CAP_NET_ADMIN or CAP_NET_RAW can make. */
+bool config_is_transparent(const struct config_listener *listener);
+
+/*
+ * "192.0.2.10:80": a unicast IPv4 address, once in a pool; "192.0.2.10:*" keeps the port that the
+ * client connected to.
+ */
 int config_add_backend(
 	struct config_pool *pool, const char *text, uint32_t weight, const char **ret_reason);
 
@@ -128,6 +227,14 @@ int config_set_access_log(struct config *config, const char *text, const char **
 int config_set_user(struct config *config, const char *text, const char **ret_reason);
 int config_parse_log_level(const char *text, int *ret_level, const char **ret_reason);
 int config_parse_identity(const char *text, enum identity *ret_identity, const char **ret_reason);
+int config_parse_identity_v6(
+	const char *text, enum identity *ret_identity, const char **ret_reason);
+
+/* An absolute path. */
+int config_set_run_directory(struct config *config, const char *text, const char **ret_reason);
+
+/* Copies the name if an interface can have it. */
+int config_set_interface(char interface[IF_NAMESIZE], const char *text, const char **ret_reason);
 
 /* The pool of that name, as an index; -ENOENT. */
 int config_find_pool(const struct config *config, const char *name, size_t *ret_pool);

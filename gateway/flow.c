@@ -59,17 +59,16 @@ static void flow_record(const struct flow_table *table, const struct flow *flow,
 		.connected = flow->connected_us != 0,
 		.client = flow->client,
 		.local = flow->local,
+		.backend = flow->backend,
 		.source = flow->source,
 		.end = (uint8_t)end,
 		.by = (uint8_t)by,
-		.identity = (uint8_t)flow->listener->identity,
+		.identity = flow->identity,
 		.worker = table->worker,
 	};
 
 	if (record.connected)
 		record.connect_us = flow->connected_us - flow->accepted_us;
-	if (flow->backend)
-		record.backend = flow->backend->addr;
 	snprintf(record.listener, sizeof(record.listener), "%s", flow->listener->name);
 	ring_send(
 		table->ring, table->ring_wake_fd, ACCESS_LOG_RING_RECORD, &record, sizeof(record));

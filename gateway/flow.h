@@ -45,19 +45,20 @@ struct flow {
 	struct timer timer;
 	void *owner; /* the data path */
 	const struct config_listener *listener;
-	const struct config_backend *backend; /* NULL: none was to be had */
 	uint64_t accepted_us;
 	uint64_t connected_us; /* 0: not yet */
 	uint64_t active_ms;    /* when bytes last moved */
 	uint64_t reset_ms;     /* FLOW_RESETTING: when to give up */
 	struct sockaddr_any client;
 	struct sockaddr_any local;
-	struct sockaddr_any source; /* family 0: not known yet */
-	uint8_t state;		    /* enum flow_state */
-	uint8_t failed;		    /* FLOW_RESETTING: the enum flow_side_id that is gone */
-	uint8_t first_fin;	    /* enum flow_side_id that closed first */
-	uint8_t end;		    /* FLOW_RESETTING: enum access_log_end to be */
-	bool guarded;		    /* keepalive is on */
+	struct sockaddr_any backend; /* family 0: none was to be had */
+	struct sockaddr_any source;  /* family 0: not known yet */
+	uint8_t state;		     /* enum flow_state */
+	uint8_t identity;	     /* enum identity: what the server is told of this client */
+	uint8_t failed;		     /* FLOW_RESETTING: the enum flow_side_id that is gone */
+	uint8_t first_fin;	     /* enum flow_side_id that closed first */
+	uint8_t end;		     /* FLOW_RESETTING: enum access_log_end to be */
+	bool guarded;		     /* keepalive is on */
 };
 
 struct flow_table {

@@ -23,7 +23,7 @@ int identity_header(enum identity identity, const struct sockaddr_any *client,
 	struct sockaddr_any src = *client, dst = *local;
 	struct proxyhdr header;
 
-	if (identity == IDENTITY_NONE) {
+	if (identity != IDENTITY_PROXY_V2 && identity != IDENTITY_PROXY_V1) {
 		*ret_len = 0;
 		return 0;
 	}

@@ -12,9 +12,25 @@ static int set_flag(int fd, int level, int option)
 	return setsockopt(fd, level, option, &on, sizeof(on)) < 0 ? -errno : 0;
 }
 
-static int open_bound(const struct config_listener *config, const struct sockaddr_any *bind_addr,
-	bool shared, int *ret_fd)
+/* Lets the socket have an address that this machine has not, and speak for it. */
+static int make_free(int fd, const struct config_bind *bind, bool absent)
 {
+	bool v6 = sockaddr_family(&bind->addr) == AF_INET6;
+	int err = 0;
+
+	if (absent)
+		err = v6 ? set_flag(fd, IPPROTO_IPV6, IPV6_FREEBIND)
+			 : set_flag(fd, IPPROTO_IP, IP_FREEBIND);
+	if (!err && config_bind_diverted(bind))
+		err = v6 ? set_flag(fd, IPPROTO_IPV6, IPV6_TRANSPARENT)
+			 : set_flag(fd, IPPROTO_IP, IP_TRANSPARENT);
+	return err;
+}
+
+static int open_bound(const struct config_listener *config, const struct config_bind *bind_to,
+	bool absent, bool shared, int *ret_fd)
+{
+	const struct sockaddr_any *bind_addr = &bind_to->addr;
 	int v6only = config->v6only;
 	int fd, err;
 
@@ -27,6 +43,8 @@ static int open_bound(const struct config_listener *config, const struct sockadd
 	if (!err && sockaddr_family(bind_addr) == AF_INET6 &&
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof(v6only)) < 0)
 		err = -errno;
+	if (!err)
+		err = make_free(fd, bind_to, absent);
 	if (!err && bind(fd, &bind_addr->sa, sockaddr_len(bind_addr)) < 0)
 		err = -errno;
 	if (err) {
@@ -37,23 +55,24 @@ static int open_bound(const struct config_listener *config, const struct sockadd
 	return 0;
 }
 
-int listener_probe(const struct config_listener *config, const struct sockaddr_any *bind_addr)
+int listener_probe(
+	const struct config_listener *config, const struct config_bind *bind, bool absent)
 {
 	int fd = -1, err;
 
-	err = open_bound(config, bind_addr, false, &fd);
+	err = open_bound(config, bind, absent, false, &fd);
 	if (!err)
 		close(fd);
 	return err;
 }
 
-int listener_open(
-	const struct config_listener *config, const struct sockaddr_any *bind_addr, int *ret_fd)
+int listener_open(const struct config_listener *config, const struct config_bind *bind, bool absent,
+	int *ret_fd)
 {
 	const struct linger reset = { .l_onoff = 1, .l_linger = 0 };
 	int fd = -1, err;
 
-	err = open_bound(config, bind_addr, true, &fd);
+	err = open_bound(config, bind, absent, true, &fd);
 	if (err)
 		return err;
 	err = set_flag(fd, IPPROTO_TCP, TCP_NODELAY);

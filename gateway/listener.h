@@ -12,15 +12,17 @@
 
 /*
  * Whether anybody else listens there: -EADDRINUSE then. SO_REUSEPORT would silently share the
- * address with any process of our user.
+ * address with any process of our user. absent: the machine may not have the address yet.
  */
-int listener_probe(const struct config_listener *config, const struct sockaddr_any *bind_addr);
+int listener_probe(
+	const struct config_listener *config, const struct config_bind *bind, bool absent);
 
 /*
  * A listening, non-blocking socket. Everything that accepted sockets inherit is set on it:
  * TCP_NODELAY, urgent bytes in line, and a zero linger time, so that a connection which ends in any
- * way but an orderly close (a worker that dies, too) ends as a reset and never looks complete.
- * 0 or a negative errno.
+ * way but an orderly close (a worker that dies, too) ends as a reset and never looks complete. One
+ * that the packet filter leads clients to (config_bind_diverted()) has IP_TRANSPARENT.
+ * 0 or a negative errno; -EPERM: IP_TRANSPARENT takes CAP_NET_ADMIN.
  */
-int listener_open(
-	const struct config_listener *config, const struct sockaddr_any *bind_addr, int *ret_fd);
+int listener_open(const struct config_listener *config, const struct config_bind *bind, bool absent,
+	int *ret_fd);

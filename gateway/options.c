@@ -12,6 +12,7 @@ enum option_id {
 	OPTION_LISTEN,
 	OPTION_BACKEND,
 	OPTION_IDENTITY,
+	OPTION_IDENTITY_IPV6,
 	OPTION_SOURCE,
 	OPTION_WORKERS,
 	OPTION_ACCESS_LOG,
@@ -28,6 +29,7 @@ static const struct option long_options[] = {
 	{ "listen", required_argument, NULL, OPTION_LISTEN },
 	{ "backend", required_argument, NULL, OPTION_BACKEND },
 	{ "identity", required_argument, NULL, OPTION_IDENTITY },
+	{ "identity-ipv6", required_argument, NULL, OPTION_IDENTITY_IPV6 },
 	{ "source", required_argument, NULL, OPTION_SOURCE },
 	{ "workers", required_argument, NULL, OPTION_WORKERS },
 	{ "access-log", required_argument, NULL, OPTION_ACCESS_LOG },
@@ -42,7 +44,8 @@ static const char usage_text[] =
 	"usage: sixgated --config FILE [--log-level LEVEL]\n"
 	"       sixgated --check FILE\n"
 	"       sixgated --listen ADDRESS:PORT... --backend IPV4:PORT...\n"
-	"                [--identity proxy-v2|proxy-v1|none] [--source IPV4]...\n"
+	"                [--identity proxy-v2|proxy-v1|none|transparent]\n"
+	"                [--identity-ipv6 proxy-v2|proxy-v1|none|refuse] [--source IPV4]...\n"
 	"                [--workers auto|N] [--access-log off|stdout|stderr|journal|PATH]\n"
 	"                [--log-level error|warning|info|debug] [--user NAME]\n"
 	"       sixgated --help | --version\n"
@@ -68,6 +71,7 @@ struct command {
 	const char *path;
 	const char *log_level;
 	bool check;
+	bool v6_given;	   /* --identity-ipv6 */
 	const char *other; /* the first option that a file excludes */
 };
 
@@ -119,6 +123,10 @@ static int take_value(struct command *command, int id, const char *value)
 	case OPTION_IDENTITY:
 		err = config_parse_identity(value, &command->listener->identity, &reason);
 		break;
+	case OPTION_IDENTITY_IPV6:
+		command->v6_given = true;
+		err = config_parse_identity_v6(value, &command->listener->identity_v6, &reason);
+		break;
 	case OPTION_SOURCE:
 		err = config_add_source(command->pool, value, &reason);
 		break;
@@ -168,6 +176,20 @@ static int load_file(struct command *command)
 	return 0;
 }
 
+static int settle_identity(struct command *command)
+{
+	struct config_listener *listener = command->listener;
+	bool transparent = config_is_transparent(listener);
+	const char *reason = "";
+
+	if (config_settle_identity(listener, command->v6_given, &reason) == 0)
+		return 0;
+	return fail(command, "--%s %s: %s",
+		name_of(transparent ? OPTION_IDENTITY : OPTION_IDENTITY_IPV6),
+		config_identity_name(transparent ? listener->identity : listener->identity_v6),
+		reason);
+}
+
 static int finish(struct command *command)
 {
 	if (command->path)
@@ -179,7 +201,7 @@ static int finish(struct command *command)
 		return fail(command, "--listen is missing: add --listen '[::]:8080'");
 	if (command->pool->n_backends == 0)
 		return fail(command, "--backend is missing: add --backend 192.0.2.10:80");
-	return 0;
+	return settle_identity(command);
 }
 
 /* "--help=3" does, in full or cut short; not "-x", though getopt may call both by one number. */

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "listener.h"
+#include "net_wanted.h"
 
 static const char *remedy(int err)
 {
@@ -14,9 +15,12 @@ static const char *remedy(int err)
 	case -EADDRINUSE:
 		return "another program listens there: find it with 'ss -ltnp'";
 	case -EADDRNOTAVAIL:
-		return "no interface has this address: add it, or listen on '*'";
+		return "no interface has this address: name it in section network, or listen on "
+		       "'*'";
 	case -EACCES:
 		return "ports below 1024 take CAP_NET_BIND_SERVICE: run as root or grant it";
+	case -EPERM:
+		return "prefixes and port ranges take CAP_NET_ADMIN: run as root or grant it";
 	case -EMFILE:
 		return "raise the limit of open files (LimitNOFILE=, ulimit -n)";
 	default:
@@ -24,24 +28,25 @@ static const char *remedy(int err)
 	}
 }
 
-static int open_bind(struct socket_set *set, const struct config_listener *config, size_t bind,
-	size_t column, char error[SOCKET_SET_ERROR_MAX])
+static int open_bind(struct socket_set *set, const struct config_listener *config,
+	const struct config_bind *bind, bool absent, size_t column,
+	char error[SOCKET_SET_ERROR_MAX])
 {
-	const struct sockaddr_any *addr = &config->binds[bind];
-	char text[SOCKADDR_TEXT_MAX];
+	char text[CONFIG_BIND_TEXT_MAX];
 	int err;
 
-	err = listener_probe(config, addr);
+	err = listener_probe(config, bind, absent);
 	for (size_t w = 0; w < set->n_workers && !err; w++) {
 		struct admission_listener *socket = &set->sockets[w * set->n_binds + column];
 
 		socket->config = config;
-		socket->addr = *addr;
-		err = listener_open(config, addr, &socket->fd);
+		socket->bind = bind;
+		socket->transparent = config_is_transparent(config);
+		err = listener_open(config, bind, absent, &socket->fd);
 	}
 	if (err)
 		snprintf(error, SOCKET_SET_ERROR_MAX, "listener %s: cannot listen on %s: %s; %s",
-			config->name, sockaddr_format(addr, text), strerror(-err), remedy(err));
+			config->name, config_bind_text(bind, text), strerror(-err), remedy(err));
 	return err;
 }
 
@@ -63,7 +68,9 @@ int socket_set_open(struct socket_set *set, const struct config *config, size_t 
 		set->sockets[i].fd = -1;
 	for (size_t i = 0; i < config->n_listeners && !err; i++)
 		for (size_t b = 0; b < config->listeners[i].n_binds && !err; b++)
-			err = open_bind(set, &config->listeners[i], b, column++, error);
+			err = open_bind(set, &config->listeners[i], &config->listeners[i].binds[b],
+				net_wanted_is_vip(&config->network, &config->listeners[i].binds[b]),
+				column++, error);
 	if (err)
 		socket_set_destroy(set);
 	return err;

@@ -17,6 +17,7 @@ static const char *const names[] = {
 	"half_closed_timeout",
 	"dead_peer",
 	"no_source_port",
+	"not_allowed",
 	"drained",
 	"error",
 	"paused_limit",
@@ -24,6 +25,7 @@ static const char *const names[] = {
 	"buffer_misses",
 	"pipe_misses",
 	"bulk_entered",
+	"starved",
 	"live_flows",
 };
 static_assert(sizeof(names) / sizeof(names[0]) == STATS_COUNT, "a name a counter");

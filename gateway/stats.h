@@ -24,6 +24,7 @@ enum stats_counter {
 	STATS_ENDED_HALF_CLOSED_TIMEOUT,
 	STATS_ENDED_DEAD_PEER,
 	STATS_ENDED_NO_SOURCE_PORT,
+	STATS_ENDED_NOT_ALLOWED,
 	STATS_ENDED_DRAINED,
 	STATS_ENDED_ERROR,
 	STATS_PAUSED_LIMIT,  /* times that accepting stopped at max-flows */
@@ -31,6 +32,7 @@ enum stats_counter {
 	STATS_BUFFER_MISSES, /* reads that went without a buffer, as all were held */
 	STATS_PIPE_MISSES,   /* bulk went through a buffer, as no pipe was free */
 	STATS_BULK_ENTERED,  /* a direction went over to splice */
+	STATS_STARVED,	     /* clients waited for a socket with IP_TRANSPARENT */
 	STATS_LIVE_FLOWS,    /* gauge */
 	STATS_COUNT
 };

@@ -18,10 +18,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "broker.h"
 #include "journal.h"
 #include "log.h"
 #include "logger.h"
 #include "loop.h"
+#include "net_keeper.h"
 #include "ring.h"
 #include "sandbox.h"
 #include "socket_set.h"
@@ -75,6 +77,8 @@ struct supervisor {
 	int signal_fd;
 	enum state state;
 	struct socket_set sockets;
+	struct net_keeper network;
+	bool transparent; /* workers may ask the broker for sockets */
 	struct child *workers;
 	size_t n_workers;
 	struct child logger;
@@ -197,6 +201,7 @@ static void leave_supervisor(struct supervisor *supervisor)
 	if (supervisor->logger.channel_fd >= 0)
 		close(supervisor->logger.channel_fd);
 	close(supervisor->signal_fd);
+	net_keeper_abandon(&supervisor->network);
 	loop_close(&supervisor->loop);
 	/* A group's signals are the supervisor's to act on; children hear through their channel. */
 	signal(SIGTERM, SIG_IGN);
@@ -383,19 +388,31 @@ static void on_end_due(struct timer *timer)
 
 static void announce_ready(struct supervisor *supervisor)
 {
-	char text[SOCKADDR_TEXT_MAX];
+	char text[CONFIG_BIND_TEXT_MAX];
 
 	supervisor->state = RUNNING;
 	for (size_t b = 0; b < supervisor->sockets.n_binds; b++) {
 		const struct admission_listener *socket = &supervisor->sockets.sockets[b];
 
-		log_info("listener %s: %s, pool %s, identity %s", socket->config->name,
-			sockaddr_format(&socket->addr, text),
-			supervisor->config->pools[socket->config->pool].name,
+		log_info("listener %s: %s, %s%s, identity %s", socket->config->name,
+			config_bind_text(socket->bind, text),
+			socket->config->embedded ? "" : "pool ",
+			socket->config->embedded
+				? "embedded destinations"
+				: supervisor->config->pools[socket->config->pool].name,
 			config_identity_name(socket->config->identity));
 	}
 	log_info("ready: %zu workers", supervisor->n_workers);
 	sd_notify(0, "READY=1");
+}
+
+static void send_sockets(struct child *child)
+{
+	int err = broker_send(child->channel_fd, WORKER_SOCKETS);
+
+	if (err)
+		log_warning(
+			"worker %u gets no sockets: %s", (unsigned)child->index, strerror(-err));
 }
 
 static void on_worker_message(struct loop_source *source, uint32_t events)
@@ -413,6 +430,8 @@ static void on_worker_message(struct loop_source *source, uint32_t events)
 		loop_remove(&supervisor->loop, child->channel_fd);
 		return;
 	}
+	if (message == WORKER_SOCKETS && supervisor->transparent)
+		send_sockets(child);
 	if (message != WORKER_READY || child->ready)
 		return;
 	child->ready = true;
@@ -574,6 +593,26 @@ static int open_signals(struct supervisor *supervisor)
 	return loop_add(&supervisor->loop, supervisor->signal_fd, EPOLLIN, &supervisor->signals);
 }
 
+/* Finds out now, and not when the first client comes, whether transparent listeners can work. */
+static int check_transparent(struct supervisor *supervisor)
+{
+	const struct config *config = supervisor->config;
+	const char *name = NULL;
+	int err;
+
+	for (size_t i = 0; i < config->n_listeners; i++)
+		if (config_is_transparent(&config->listeners[i]))
+			name = config->listeners[i].name;
+	supervisor->transparent = name != NULL;
+	if (!name)
+		return 0;
+	err = broker_probe();
+	if (err)
+		log_error("listener %s: identity transparent: %s%s", name, strerror(-err),
+			err == -EPERM ? "; CAP_NET_ADMIN is needed: run as root or grant it" : "");
+	return err;
+}
+
 /* What children share with us and one another. */
 static int make_shared(struct supervisor *supervisor)
 {
@@ -611,11 +650,18 @@ static int supervisor_start(struct supervisor *supervisor)
 			config->access_log_path, strerror(-err));
 		return err;
 	}
+	err = check_transparent(supervisor);
+	if (err)
+		return err;
 	err = socket_set_open(&supervisor->sockets, config, supervisor->n_workers, error);
 	if (err) {
 		log_error("%s", error);
 		return err;
 	}
+	/* Whoever is led to our sockets from now on finds them open. */
+	err = net_keeper_start(&supervisor->network, &supervisor->loop, config);
+	if (err)
+		return err;
 	err = make_shared(supervisor);
 	if (!err)
 		err = open_signals(supervisor);
@@ -637,6 +683,7 @@ static void supervisor_cleanup(struct supervisor *supervisor)
 		for (size_t i = 0; i < supervisor->n_workers; i++)
 			child_close_channel(&supervisor->workers[i]);
 	socket_set_destroy(&supervisor->sockets);
+	net_keeper_stop(&supervisor->network);
 	close_access_log(supervisor);
 	if (supervisor->rings)
 		for (size_t i = 0; i < supervisor->n_workers; i++)

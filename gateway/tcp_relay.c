@@ -15,6 +15,7 @@
 #include "clock.h"
 #include "identity.h"
 #include "peer_watch.h"
+#include "target.h"
 
 /*
  * Theory of operation
@@ -123,6 +124,7 @@ static enum access_log_end end_of_connect(int error)
 	case ETIMEDOUT:
 		return ACCESS_LOG_CONNECT_TIMEOUT;
 	case EADDRNOTAVAIL:
+	case EADDRINUSE:
 		return ACCESS_LOG_NO_SOURCE_PORT;
 	default:
 		return end_of_error(error);
@@ -139,13 +141,26 @@ static void connect_failed(struct tcp_relay *relay, struct flow *flow, int error
 	unsigned suppressed = 0;
 
 	if (log_allowed(&relay->log, relay->loop->now_ms, &suppressed)) {
-		if (flow->backend)
-			sockaddr_format(&flow->backend->addr, backend);
+		if (sockaddr_family(&flow->backend) != AF_UNSPEC)
+			sockaddr_format(&flow->backend, backend);
 		log_warning("listener %s: client %s reset: backend %s: %s (%s; %u more like this)",
 			flow->listener->name, sockaddr_format(&flow->client, client), backend,
 			access_log_end_name(end), strerror(error), suppressed);
 	}
 	finish(relay, flow, end, by);
+}
+
+/* The configuration has no server, or no identity, for this client. */
+static void refuse(struct tcp_relay *relay, struct flow *flow, const char *reason)
+{
+	char client[SOCKADDR_TEXT_MAX], local[SOCKADDR_TEXT_MAX];
+	unsigned suppressed = 0;
+
+	if (log_allowed(&relay->refused_log, relay->loop->now_ms, &suppressed))
+		log_warning("listener %s: client %s reset at %s: %s (%u more like this)",
+			flow->listener->name, sockaddr_format(&flow->client, client),
+			sockaddr_format(&flow->local, local), reason, suppressed);
+	finish(relay, flow, ACCESS_LOG_NOT_ALLOWED, ACCESS_LOG_BY_GATEWAY);
 }
 
 /* ---- resets ---- */
@@ -299,8 +314,8 @@ static void flow_open(struct tcp_relay *relay, struct flow *flow)
 	int error = 0;
 	size_t len;
 
-	if (identity_header(flow->listener->identity, &flow->client, &flow->local, header, &len) <
-		0) {
+	if (identity_header(
+		    (enum identity)flow->identity, &flow->client, &flow->local, header, &len) < 0) {
 		connect_failed(relay, flow, EAFNOSUPPORT);
 		return;
 	}
@@ -491,8 +506,8 @@ static void on_due(struct timer *timer)
  * Makes the socket what a backend's must be, and starts to connect. header: data follows at once
  * and can carry the handshake's last acknowledgement. 0 or a negative errno.
  */
-static int backend_connect(int fd, const struct sockaddr_any *source,
-	const struct config_backend *backend, bool header)
+static int backend_connect(
+	int fd, const struct sockaddr_any *source, const struct sockaddr_any *backend, bool header)
 {
 	const struct linger reset = { .l_onoff = 1, .l_linger = 0 };
 	int err;
@@ -504,13 +519,16 @@ static int backend_connect(int fd, const struct sockaddr_any *source,
 		err = -errno;
 	if (!err && header)
 		err = set_int(fd, IPPROTO_TCP, TCP_QUICKACK, 0);
-	/* The port is chosen by connect(), so that one is free as long as the whole tuple is. */
+	/*
+	 * The port is chosen by connect(), so that one is free as long as the whole tuple is. A
+	 * client's own port may be in use towards another server.
+	 */
 	if (!err && source)
-		err = set_int(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+		err = sockaddr_port(source) ? set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1)
+					    : set_int(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
 	if (!err && source && bind(fd, &source->sa, sockaddr_len(source)) < 0)
 		err = -errno;
-	if (!err && connect(fd, &backend->addr.sa, sockaddr_len(&backend->addr)) < 0 &&
-		errno != EINPROGRESS)
+	if (!err && connect(fd, &backend->sa, sockaddr_len(backend)) < 0 && errno != EINPROGRESS)
 		err = -errno;
 	return err;
 }
@@ -519,13 +537,19 @@ static int backend_connect(int fd, const struct sockaddr_any *source,
 static int backend_start(struct tcp_relay *relay, struct flow *flow, struct pool *pool)
 {
 	struct flow_side *side = &flow->side[FLOW_BACKEND];
-	bool header = flow->listener->identity != IDENTITY_NONE;
-	size_t tries = pool->config->n_sources ? pool->config->n_sources : 1;
+	bool header = flow->identity == IDENTITY_PROXY_V2 || flow->identity == IDENTITY_PROXY_V1;
+	bool transparent = flow->identity == IDENTITY_TRANSPARENT;
+	size_t tries =
+		pool && pool->config->n_sources && !transparent ? pool->config->n_sources : 1;
 	socklen_t len = sizeof(flow->source);
 	int err;
 
 	for (;;) {
-		err = backend_connect(side->end.fd, pool_source(pool), flow->backend, header);
+		const struct sockaddr_any *source = transparent ? &flow->client
+						    : pool	? pool_source(pool)
+								: NULL;
+
+		err = backend_connect(side->end.fd, source, &flow->backend, header);
 		if (err != -EADDRNOTAVAIL || --tries == 0)
 			break;
 		close(side->end.fd);
@@ -538,7 +562,7 @@ static int backend_start(struct tcp_relay *relay, struct flow *flow, struct pool
 	if (getsockname(side->end.fd, &flow->source.sa, &len) < 0)
 		return -errno;
 	/* A connection from a port to itself succeeds, and is no backend. */
-	if (sockaddr_equal(&flow->source, &flow->backend->addr))
+	if (sockaddr_equal(&flow->source, &flow->backend))
 		return -ECONNREFUSED;
 	return loop_add(relay->loop, side->end.fd, EVENTS, &side->source);
 }
@@ -548,8 +572,8 @@ static int find_local(struct flow *flow, const struct admission_listener *listen
 {
 	socklen_t len = sizeof(flow->local);
 
-	flow->local = listener->addr;
-	if (sockaddr_is_any(&listener->addr) &&
+	flow->local = listener->bind->addr;
+	if ((sockaddr_is_any(&flow->local) || config_bind_diverted(listener->bind)) &&
 		getsockname(flow->side[FLOW_CLIENT].end.fd, &flow->local.sa, &len) < 0)
 		return -errno;
 	sockaddr_unmap(&flow->client);
@@ -557,12 +581,44 @@ static int find_local(struct flow *flow, const struct admission_listener *listen
 	return 0;
 }
 
+/* Works out what the server is told and which it is, and goes for it. */
+static void choose_backend(
+	struct tcp_relay *relay, struct flow *flow, const struct admission_listener *listener)
+{
+	const struct config_listener *config = listener->config;
+	int err;
+
+	flow->identity = (uint8_t)(sockaddr_family(&flow->client) == AF_INET ? config->identity
+									     : config->identity_v6);
+	if (flow->identity == IDENTITY_REFUSE) {
+		refuse(relay, flow, "identity-ipv6 refuses IPv6 clients");
+		return;
+	}
+	err = target_pick(config, listener->bind, relay->pools, &flow->local, &flow->backend);
+	if (err == -EACCES) {
+		refuse(relay, flow, "no server that 'allow' lets through");
+		return;
+	}
+	if (!err)
+		err = backend_start(
+			relay, flow, config->embedded ? NULL : &relay->pools[config->pool]);
+	if (err == -EACCES && flow->identity == IDENTITY_TRANSPARENT &&
+		sockaddr_port(&flow->client) < IPPORT_RESERVED)
+		refuse(relay, flow,
+			"its port is below 1024, which we may only show to the server with "
+			"net.ipv4.ip_unprivileged_port_start=0");
+	else if (err)
+		connect_failed(relay, flow, -err);
+	else
+		loop_timer_set(relay->loop, &flow->timer,
+			relay->loop->now_ms + config->timeouts.connect_ms);
+}
+
 int tcp_relay_take(void *userdata, const struct admission_listener *listener, int client_fd,
 	const struct sockaddr_any *client, int backend_fd)
 {
 	struct tcp_relay *relay = userdata;
 	const struct config_listener *config = listener->config;
-	struct pool *pool = &relay->pools[config->pool];
 	struct flow *flow = flow_new(&relay->flows);
 	struct flow_side *side;
 	int err;
@@ -588,16 +644,10 @@ int tcp_relay_take(void *userdata, const struct admission_listener *listener, in
 	err = find_local(flow, listener);
 	if (!err)
 		err = loop_add(relay->loop, client_fd, EVENTS, &side->source);
-	if (!err)
-		flow->backend = pool_pick(pool);
-	if (!err)
-		err = flow->backend ? backend_start(relay, flow, pool) : -EHOSTUNREACH;
-	if (err) {
+	if (err)
 		connect_failed(relay, flow, -err);
-		return 0;
-	}
-	loop_timer_set(
-		relay->loop, &flow->timer, relay->loop->now_ms + config->timeouts.connect_ms);
+	else
+		choose_backend(relay, flow, listener);
 	return 0;
 }
 

@@ -29,6 +29,7 @@ struct tcp_relay {
 	struct log_limit log;
 	uint64_t misses_said; /* reads without a buffer and bulk without a pipe, as last logged */
 	struct log_limit misses_log;
+	struct log_limit refused_log;
 };
 
 struct tcp_relay_limits {

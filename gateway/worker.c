@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "access_log.h"
+#include "broker.h"
 #include "log.h"
 #include "loop.h"
 #include "sandbox.h"
@@ -32,7 +33,8 @@
 #define FDS_SPARE  8U
 #define FDS_MIN	   32U
 /* 128 MiB: as many flows as this may have a stuck reader before others wait for a buffer. */
-#define BUFFERS_MAX 4096U
+#define BUFFERS_MAX    4096U
+#define STOCK_RETRY_MS 100U
 
 struct worker {
 	const struct worker_setup *setup;
@@ -41,6 +43,10 @@ struct worker {
 	struct admission admission;
 	struct loop_source channel;
 	struct timer drain_timer;
+	struct broker_stock stock;
+	struct log_limit stock_log;
+	struct timer stock_timer; /* asks again when none were to be had */
+	bool transparent;	  /* a listener needs the stock */
 	size_t max_flows;
 	bool draining;
 	bool ending;
@@ -71,10 +77,11 @@ static size_t count_open_fds(void)
 }
 
 /* Shares the open-file limit out between flows and pipes. -EMFILE if it is too low to work. */
-static int work_out_limits(const struct config *config, struct tcp_relay_limits *ret_limits)
+static int work_out_limits(
+	const struct config *config, bool transparent, struct tcp_relay_limits *ret_limits)
 {
 	struct rlimit limit;
-	size_t used = count_open_fds() + FDS_SPARE;
+	size_t used = count_open_fds() + FDS_SPARE + (transparent ? BROKER_STOCK_MAX : 0);
 	size_t room, pipes;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
@@ -115,20 +122,58 @@ static void start_drain(struct worker *worker)
 		worker->loop.now_ms + worker->setup->config->drain_ms);
 }
 
+/* Keeps the stock of transparent sockets from running out. */
+static void replenish_stock(struct worker *worker)
+{
+	const char message = WORKER_SOCKETS;
+
+	if (!worker->transparent || worker->draining || !broker_is_low(&worker->stock))
+		return;
+	if (send(worker->setup->channel_fd, &message, 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1)
+		worker->stock.asked = true;
+}
+
+static void on_stock_due(struct timer *timer)
+{
+	struct worker *worker = list_entry(timer, struct worker, stock_timer);
+
+	worker->stock.asked = false;
+	replenish_stock(worker);
+}
+
+static void on_sockets(struct worker *worker)
+{
+	unsigned suppressed = 0;
+
+	if (worker->stock.n > 0) {
+		worker->stock.asked = false;
+		admission_restocked(&worker->admission);
+		return;
+	}
+	loop_timer_set(&worker->loop, &worker->stock_timer, worker->loop.now_ms + STOCK_RETRY_MS);
+	if (log_allowed(&worker->stock_log, worker->loop.now_ms, &suppressed))
+		log_warning(
+			"clients of transparent listeners wait: the supervisor has no "
+			"descriptor to spare; raise the limit of open files (%u more like this)",
+			suppressed);
+}
+
 static void on_channel(struct loop_source *source, uint32_t events)
 {
 	struct worker *worker = list_entry(source, struct worker, channel);
 	char message = 0;
-	ssize_t n = recv(worker->setup->channel_fd, &message, 1, MSG_DONTWAIT);
+	int n = broker_receive(&worker->stock, worker->setup->channel_fd, &message);
 
 	(void)events;
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	if (n == -EAGAIN || n == -EINTR)
 		return;
 	if (n <= 0) { /* the supervisor is gone */
 		loop_remove(&worker->loop, worker->setup->channel_fd);
 		start_drain(worker);
 	} else if (message == WORKER_DRAIN) {
 		start_drain(worker);
+	} else if (message == WORKER_SOCKETS) {
+		on_sockets(worker);
 	} else if (message == WORKER_END) {
 		worker->ending = true;
 	}
@@ -140,7 +185,9 @@ static int worker_start(struct worker *worker)
 	struct tcp_relay_limits limits = { 0 };
 	int err;
 
-	err = work_out_limits(setup->config, &limits);
+	for (size_t i = 0; i < setup->n_listeners; i++)
+		worker->transparent = worker->transparent || setup->listeners[i].transparent;
+	err = work_out_limits(setup->config, worker->transparent, &limits);
 	if (err) {
 		log_error("the limit of open files is too low for a worker: raise LimitNOFILE= or "
 			  "ulimit -n");
@@ -158,6 +205,7 @@ static int worker_start(struct worker *worker)
 	worker->relay.flows.ring_wake_fd = setup->ring_wake_fd;
 	worker->channel.on_event = on_channel;
 	timer_init(&worker->drain_timer, on_drain_due);
+	timer_init(&worker->stock_timer, on_stock_due);
 	err = loop_add(&worker->loop, setup->channel_fd, EPOLLIN, &worker->channel);
 	if (err)
 		goto fail_relay;
@@ -171,11 +219,12 @@ static int worker_start(struct worker *worker)
 		log_error("cannot load the seccomp filter: %s", strerror(-err));
 		goto fail_relay;
 	}
-	err = admission_init(&worker->admission, &worker->loop, setup->stats, setup->listeners,
-		setup->n_listeners, tcp_relay_take, &worker->relay);
+	err = admission_init(&worker->admission, &worker->loop, setup->stats, &worker->stock,
+		setup->listeners, setup->n_listeners, tcp_relay_take, &worker->relay);
 	if (err)
 		goto fail_relay;
 	admission_update(&worker->admission, limits.flows);
+	replenish_stock(worker);
 	return 0;
 fail_relay:
 	tcp_relay_destroy(&worker->relay);
@@ -197,6 +246,7 @@ static int worker_loop(struct worker *worker)
 		if (worker->draining && live == 0)
 			break;
 		admission_update(&worker->admission, worker->max_flows - live);
+		replenish_stock(worker);
 	}
 	return err;
 }
@@ -220,6 +270,7 @@ int worker_run(const struct worker_setup *setup)
 		log_error("worker %u: its event loop failed: %s", (unsigned)setup->index,
 			strerror(-err));
 	admission_destroy(&worker.admission);
+	broker_stock_clear(&worker.stock);
 	tcp_relay_destroy(&worker.relay);
 	loop_close(&worker.loop);
 	return err ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -15,7 +15,8 @@
 #include "stats.h"
 
 enum worker_message {
-	WORKER_READY = 'R', /* to the supervisor: accepting */
+	WORKER_READY = 'R',   /* to the supervisor: accepting */
+	WORKER_SOCKETS = 'S', /* to the supervisor: more sockets, please; back: here they are */
 	WORKER_DRAIN = 'D', /* to the worker: accept no more, end when the flows have, or in time */
 	WORKER_END = 'E',   /* to the worker: reset all flows and end */
 };

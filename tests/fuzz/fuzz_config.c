@@ -72,7 +72,9 @@ static void check_pool(const struct config_pool *pool)
 	REQUIRE(pool->n_backends >= 1 && pool->n_backends <= CONFIG_BACKENDS_MAX);
 	REQUIRE(pool->n_sources <= CONFIG_SOURCES_MAX);
 	for (size_t i = 0; i < pool->n_backends; i++) {
-		check_address(&pool->backends[i].addr, true, true);
+		/* Without a port it is the client's. */
+		check_address(
+			&pool->backends[i].addr, true, sockaddr_port(&pool->backends[i].addr) != 0);
 		REQUIRE(pool->backends[i].weight <= CONFIG_WEIGHT_MAX);
 		weights += pool->backends[i].weight;
 	}
@@ -81,18 +83,94 @@ static void check_pool(const struct config_pool *pool)
 		check_address(&pool->sources[i], true, false);
 }
 
+/* What is written back means the same. */
+static void check_text(const struct config_bind *bind)
+{
+	struct config *config = config_new();
+	struct config_listener *listener;
+	char text[CONFIG_BIND_TEXT_MAX];
+	const char *reason;
+
+	REQUIRE(config && config_add_listener(config, "l", &listener, &reason) == 0);
+	REQUIRE(config_add_bind(config, listener, config_bind_text(bind, text), &reason) == 0);
+	REQUIRE(listener->n_binds == 1);
+	REQUIRE(sockaddr_equal(&listener->binds[0].addr, &bind->addr));
+	REQUIRE(listener->binds[0].prefix_len == bind->prefix_len);
+	REQUIRE(listener->binds[0].port_max == bind->port_max);
+	config_free(config);
+}
+
+static void check_bind(const struct config *config, const struct config_listener *listener,
+	const struct config_bind *bind)
+{
+	bool v6 = sockaddr_family(&bind->addr) == AF_INET6;
+	uint8_t full = v6 ? 128 : 32;
+	struct in_addr server;
+
+	check_address(&bind->addr, false, true);
+	REQUIRE(bind->port_max >= sockaddr_port(&bind->addr));
+	REQUIRE(bind->prefix_len <= full);
+	REQUIRE((bind->prefix_len == 0) == sockaddr_is_any(&bind->addr));
+	REQUIRE(bind->prefix_len || sockaddr_port(&bind->addr) != 1 || bind->port_max != 65535);
+	REQUIRE(listener->v6only || !v6 || !config_bind_diverted(bind));
+	if (config_bind_diverted(bind))
+		REQUIRE(config_needs_network(config));
+	if (listener->embedded)
+		REQUIRE(v6 && embedded_extract(
+				      &bind->addr.in6.sin6_addr, bind->prefix_len, &server) == 0);
+	check_text(bind);
+}
+
+static void check_identity(const struct config_listener *listener)
+{
+	REQUIRE(config_identity_name(listener->identity) != NULL);
+	REQUIRE(listener->identity != IDENTITY_REFUSE);
+	if (config_is_transparent(listener))
+		REQUIRE(listener->identity_v6 != IDENTITY_TRANSPARENT && !listener->embedded);
+	else
+		REQUIRE(listener->identity_v6 == listener->identity);
+}
+
+static void check_network(const struct config_network *network)
+{
+	REQUIRE(strnlen(network->interface, IF_NAMESIZE) < IF_NAMESIZE);
+	REQUIRE(strnlen(network->source_interface, IF_NAMESIZE) < IF_NAMESIZE);
+	REQUIRE(network->interface[0] || network->n_addrs == 0);
+	REQUIRE(network->source_interface[0] || network->n_sources == 0);
+	REQUIRE(network->n_addrs <= CONFIG_ADDRESSES_MAX);
+	REQUIRE(network->n_sources <= CONFIG_ADDRESSES_MAX);
+	for (size_t i = 0; i < network->n_addrs; i++) {
+		check_address(&network->addrs[i].addr, false, false);
+		REQUIRE(network->addrs[i].prefix_len >= 1 && network->addrs[i].prefix_len <= 128);
+	}
+	for (size_t i = 0; i < network->n_sources; i++) {
+		check_address(&network->sources[i].addr, true, false);
+		REQUIRE(network->sources[i].prefix_len >= 1);
+		REQUIRE(network->sources[i].prefix_len <= 32);
+	}
+	REQUIRE(network->table > 0 && (network->table < 253 || network->table > 255));
+	REQUIRE(network->priority >= 1 && network->priority <= 32765);
+	REQUIRE(network->mark != 0);
+	REQUIRE(network->receive_buffer >= 4096 && network->receive_buffer <= 67108864);
+}
+
 static void check_listener(const struct config *config, const struct config_listener *listener)
 {
 	const struct config_timeouts *t = &listener->timeouts;
-	const struct sockaddr_any *v6, *v4;
+	const struct config_bind *v6, *v4;
 
 	check_name(listener->name);
 	REQUIRE(listener->n_binds >= 1 && listener->n_binds <= CONFIG_BINDS_MAX);
 	for (size_t i = 0; i < listener->n_binds; i++)
-		check_address(&listener->binds[i], false, true);
+		check_bind(config, listener, &listener->binds[i]);
 	REQUIRE(!config_find_overlap(config, listener, &v6, &v4));
-	REQUIRE(listener->pool < config->n_pools);
-	REQUIRE(config_identity_name(listener->identity) != NULL);
+	REQUIRE(listener->embedded || listener->pool < config->n_pools);
+	check_identity(listener);
+	REQUIRE(listener->embedded == (listener->n_allow > 0));
+	for (size_t i = 0; i < listener->n_allow; i++) {
+		REQUIRE(listener->allow[i].len <= 32);
+		REQUIRE(!embedded_is_never(&listener->allow[i]));
+	}
 	REQUIRE(listener->backlog >= 1 && listener->backlog <= 65535);
 	REQUIRE(t->connect_ms >= 1 && t->connect_ms <= 600000);
 	REQUIRE(t->idle_ms >= 1000 && t->idle_ms <= 30 * DAY_MS);
@@ -114,7 +192,9 @@ static void check_config(const struct config *config)
 	if (config->access_log_path)
 		REQUIRE(config->access_log_path[0] == '/');
 	REQUIRE(config->n_listeners >= 1 && config->n_listeners <= CONFIG_LISTENERS_MAX);
-	REQUIRE(config->n_pools >= 1 && config->n_pools <= CONFIG_POOLS_MAX);
+	REQUIRE(config->n_pools <= CONFIG_POOLS_MAX);
+	REQUIRE(config->run_directory && config->run_directory[0] == '/');
+	check_network(&config->network);
 	for (size_t i = 0; i < config->n_listeners; i++)
 		check_listener(config, &config->listeners[i]);
 	for (size_t i = 0; i < config->n_pools; i++)
@@ -167,7 +247,33 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	"pool \"p\" {\n balance = round-robin\n source = { \"192.0.2.1\", 192.0.2.2 }\n" BACKENDS \
 	"}\n"
 
+#define NETWORK                                                                            \
+	"network {\n interface = eth0\n address = { \"2001:db8::1/128\", 203.0.113.80 }\n" \
+	" source-interface = eth1\n source = 192.0.2.1/24\n keep = no\n notrack = auto\n"  \
+	" table = 166\n priority = 166\n mark = 0x1000\n receive-buffer = 1048576\n}\n"
+#define EMBEDDED                                                                    \
+	"listener \"e\" {\n bind = \"[2001:db8:64::/96]:*\"\n backend = embedded\n" \
+	" allow = { \"10.0.0.0/8\", 192.0.2.10 }\n}\n"
+#define TRANSPARENT                                                                 \
+	"listener \"t\" {\n bind = { \"203.0.113.0/24:80\", \"[::]:8000-8080\" }\n" \
+	" pool = p\n identity = transparent\n identity-ipv6 = proxy-v2\n}\n"
+
 static const char *const words[] = {
+	(NETWORK),
+	(EMBEDDED),
+	(TRANSPARENT),
+	"run-directory = /run/x\n",
+	"backend = embedded allow = 10.0.0.0/8 ",
+	"identity = transparent ",
+	"identity-ipv6 = refuse ",
+	"\"[64:ff9b::/96]:*\"",
+	"\"[2001:db8::7]:*\"",
+	"\"*:1000-2000\"",
+	"/64",
+	"/0",
+	":*",
+	"-65535",
+	"0x",
 	(LISTENER),
 	(OTHER_LISTENER),
 	(POOL),

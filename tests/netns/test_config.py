@@ -20,7 +20,8 @@ POOL = 'pool "p" { backend "192.0.2.10:80" {} }\n'
 LISTENER = 'listener "l" { bind = "[::1]:9" pool = "p" }\n'
 GOOD = LISTENER + POOL
 
-KNOWN = "known here: workers, drain, max-flows, user, log, log-level, access-log, listener, pool"
+KNOWN = ("known here: workers, drain, max-flows, user, run-directory, log, log-level, access-log, network, "
+         "listener, pool")
 WRITE = "write 'name = value' or 'name { ... }'"
 WHOLE = "name a configuration file of up to 1 MiB"
 
@@ -166,7 +167,7 @@ BROKEN_FILES = [
     (POOL + "listener l { bind = [::]:80 pool = p\n protocol = udp }",
      '3: protocol "udp": this version knows tcp and no other'),
     (POOL + "listener l { bind = [::]:80 pool = p\n identity = x-forwarded-for }",
-     '3: identity "x-forwarded-for": identity is proxy-v2, proxy-v1 or none'),
+     '3: identity "x-forwarded-for": identity is proxy-v2, proxy-v1, none or transparent'),
     (POOL + "listener l { bind = [::]:80 pool = p\n v6only = 1 }", '3: v6only "1": write yes or no'),
     (POOL + 'listener l { bind = "*:80" pool = p\n v6only = no }',
      '3: v6only "no": [::]:80 would take IPv4 clients of 0.0.0.0:80, too; bind one of them, or write '
@@ -265,7 +266,7 @@ BROKEN_COMMANDS = [
      "--listen [::]: write an IPv6 address with its port as [2001:db8::1]:80"),
     (["--backend=[::1]:80"],
      "--backend [::1]:80: a backend is an IPv4 address and a port, like 192.0.2.10:80"),
-    (["--identity=v2"], "--identity v2: identity is proxy-v2, proxy-v1 or none"),
+    (["--identity=v2"], "--identity v2: identity is proxy-v2, proxy-v1, none or transparent"),
     (["--source=lo"], "--source lo: a source is an IPv4 address of this machine, like 192.0.2.1"),
     (["--workers=0"], "--workers 0: workers is auto or a number from 1 to 256"),
     (["--access-log=log"],

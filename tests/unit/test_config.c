@@ -55,6 +55,13 @@ static void assert_address(const struct sockaddr_any *addr, const char *expected
 	assert_string_equal(sockaddr_format(addr, buf), expected);
 }
 
+static void assert_bind(const struct config_bind *bind, const char *expected)
+{
+	char buf[CONFIG_BIND_TEXT_MAX];
+
+	assert_string_equal(config_bind_text(bind, buf), expected);
+}
+
 static void test_defaults(void **state)
 {
 	struct fixture *f = *state;
@@ -207,19 +214,20 @@ static void test_binds(void **state)
 	assert_int_equal(config_add_bind(f->config, f->listener, "*:8080", &reason), 0);
 	assert_int_equal(config_add_bind(f->config, f->listener, "*:65535", &reason), 0);
 	assert_int_equal(f->listener->n_binds, 6);
-	assert_address(&f->listener->binds[0], "[2001:db8::1]:80");
-	assert_address(&f->listener->binds[1], "192.0.2.1:80");
-	assert_address(&f->listener->binds[2], "[::]:8080");
-	assert_address(&f->listener->binds[3], "0.0.0.0:8080");
-	assert_address(&f->listener->binds[4], "[::]:65535");
-	assert_address(&f->listener->binds[5], "0.0.0.0:65535");
+	assert_address(&f->listener->binds[0].addr, "[2001:db8::1]:80");
+	assert_address(&f->listener->binds[1].addr, "192.0.2.1:80");
+	assert_address(&f->listener->binds[2].addr, "[::]:8080");
+	assert_address(&f->listener->binds[3].addr, "0.0.0.0:8080");
+	assert_address(&f->listener->binds[4].addr, "[::]:65535");
+	assert_address(&f->listener->binds[5].addr, "0.0.0.0:65535");
 }
 
 static void test_binds_refused(void **state)
 {
 	static const char taken[] = "a listener has this address already: each may be bound once";
 	static const char multicast[] = "a client cannot connect to a multicast address";
-	static const char port[] = "a port is a number from 1 to 65535";
+	static const char port[] =
+		"a port is a number from 1 to 65535, a range like 1000-2000, or * for all";
 	static const char alone[] =
 		"an address is missing: write all there are as '*', like '*:8080'";
 	static const struct {
@@ -274,7 +282,7 @@ static void test_binds_refused(void **state)
 static void test_overlap(void **state)
 {
 	struct fixture *f = *state;
-	const struct sockaddr_any *v6 = NULL, *v4 = NULL;
+	const struct config_bind *v6 = NULL, *v4 = NULL;
 	struct config_listener *other;
 	const char *reason;
 
@@ -286,8 +294,8 @@ static void test_overlap(void **state)
 	assert_false(config_find_overlap(f->config, other, &v6, &v4));
 	assert_int_equal(config_add_bind(f->config, other, "[::]:80", &reason), 0);
 	assert_true(config_find_overlap(f->config, other, &v6, &v4));
-	assert_address(v6, "[::]:80");
-	assert_address(v4, "192.0.2.1:80");
+	assert_bind(v6, "[::]:80");
+	assert_bind(v4, "192.0.2.1:80");
 	other->v6only = true;
 	assert_false(config_find_overlap(f->config, other, &v6, &v4));
 }
@@ -306,8 +314,8 @@ static void test_most_binds(void **state)
 	err = config_add_bind(f->config, f->listener, "[::]:80", &reason);
 	assert_refused(err, reason, "a listener may have 256 addresses", "[::]:80");
 	assert_int_equal(f->listener->n_binds, 256);
-	assert_address(&f->listener->binds[0], "192.0.2.0:80");
-	assert_address(&f->listener->binds[255], "192.0.2.255:80");
+	assert_address(&f->listener->binds[0].addr, "192.0.2.0:80");
+	assert_address(&f->listener->binds[255].addr, "192.0.2.255:80");
 }
 
 static void test_backends(void **state)
@@ -522,7 +530,8 @@ static void test_words(void **state)
 		assert_refused(err, reason, "log-level is error, warning, info or debug", bad[i]);
 		reason = NULL;
 		err = config_parse_identity(bad[i], &identity, &reason);
-		assert_refused(err, reason, "identity is proxy-v2, proxy-v1 or none", bad[i]);
+		assert_refused(
+			err, reason, "identity is proxy-v2, proxy-v1, none or transparent", bad[i]);
 	}
 	assert_int_equal(level, 77);
 	assert_int_equal(identity, IDENTITY_COUNT);

@@ -109,8 +109,8 @@ static void test_everything(void **state)
 	assert_int_equal(config->n_listeners, 2);
 	assert_string_equal(web->name, "web");
 	assert_int_equal(web->n_binds, 2);
-	assert_address(&web->binds[0], "[2001:db8::1]:80");
-	assert_address(&web->binds[1], "192.0.2.1:80");
+	assert_address(&web->binds[0].addr, "[2001:db8::1]:80");
+	assert_address(&web->binds[1].addr, "192.0.2.1:80");
 	assert_int_equal(web->pool, 1);
 	assert_int_equal(web->identity, IDENTITY_PROXY_V1);
 	assert_false(web->v6only);
@@ -121,8 +121,8 @@ static void test_everything(void **state)
 	assert_int_equal(web->timeouts.dead_peer_ms, 3600000);
 	assert_string_equal(mail->name, "mail");
 	assert_int_equal(mail->n_binds, 2);
-	assert_address(&mail->binds[0], "[::]:25");
-	assert_address(&mail->binds[1], "0.0.0.0:25");
+	assert_address(&mail->binds[0].addr, "[::]:25");
+	assert_address(&mail->binds[1].addr, "0.0.0.0:25");
 	assert_int_equal(mail->pool, 0);
 	assert_int_equal(mail->identity, IDENTITY_NONE);
 
@@ -221,7 +221,9 @@ static void test_limits_are_taken(void **state)
 	}
 }
 
-#define KNOWN	  "workers, drain, max-flows, user, log, log-level, access-log, listener, pool"
+#define KNOWN                                                                          \
+	"workers, drain, max-flows, user, run-directory, log, log-level, access-log, " \
+	"network, listener, pool"
 #define WRITE	  "; write 'name = value' or 'name { ... }'"
 #define BACKSLASH "a backslash, which no option needs; write what is meant without one"
 #define VARIABLE  "'${': the environment is not looked up; write the value itself"
@@ -286,7 +288,8 @@ static void test_broken_syntax(void **state)
 			"2: unknown option 'bnd' in listener; did you mean 'bind'?" },
 		{ "listener l {\n workers = 1\n}",
 			"2: unknown option 'workers' in listener; known here: bind, protocol, "
-			"pool, identity, v6only, backlog, timeouts" },
+			"pool, backend, allow, identity, identity-ipv6, v6only, backlog, "
+			"timeouts" },
 		{ "listener l {\n timeouts {\n\n halfclosed = 5s } }",
 			"4: unknown option 'halfclosed' in timeouts; did you mean 'half-closed'?" },
 		{ "pool p {\n backend 192.0.2.1:80 {\n wait = 1 } }",
@@ -382,7 +385,8 @@ static void test_broken_listeners(void **state)
 			"3: bind \"2001:db8::1\": write an IPv6 address in brackets: "
 			"[2001:db8::1]:80" },
 		{ POOL "listener l {\n bind = {\n [::]:80,\n [::]:0 }\n pool = p }",
-			"5: bind \"[::]:0\": a port is a number from 1 to 65535" },
+			"5: bind \"[::]:0\": a port is a number from 1 to 65535, a range like "
+			"1000-2000, or * for all" },
 		{ POOL "listener l {\n bind = {\n [::]:80,\n [::]:81,\n [::]:81 }\n pool = p }",
 			"6: bind \"[::]:81\": a listener has this address already: each may be "
 			"bound once" },
@@ -409,7 +413,8 @@ static void test_broken_listeners(void **state)
 		{ POOL "listener l {\n bind = [::]:80\n backlog = 65536\n pool = p }",
 			"4: backlog \"65536\": write a whole number from 1 to 65535" },
 		{ POOL "listener l {\n bind = [::]:80\n identity = proxy\n pool = p }",
-			"4: identity \"proxy\": identity is proxy-v2, proxy-v1 or none" },
+			"4: identity \"proxy\": identity is proxy-v2, proxy-v1, none or "
+			"transparent" },
 		{ POOL "listener l { bind = [::]:80 pool = p timeouts {\n connect = 0ms } }",
 			"3: connect \"0ms\": must be from 1ms to 10m" },
 		{ POOL "listener l { bind = [::]:80 pool = p timeouts {\n connect = 601s } }",
@@ -549,7 +554,7 @@ static void test_long_lists(void **state)
 
 	(void)state;
 	assert_non_null(text);
-	len += (size_t)sprintf(text, POOL "listener l { bind = {");
+	len += (size_t)sprintf(text, POOL "listener l { pool = p bind = {");
 	for (int i = 0; i < N; i++)
 		len += (size_t)sprintf(text + len, "1,");
 	len += (size_t)sprintf(text + len, "}}");

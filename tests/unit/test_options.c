@@ -61,7 +61,7 @@ static void test_least(void **state)
 	assert_null(options.path);
 	assert_int_equal(config->n_listeners, 1);
 	assert_int_equal(config->listeners[0].n_binds, 1);
-	assert_address(&config->listeners[0].binds[0], "[::]:8080");
+	assert_address(&config->listeners[0].binds[0].addr, "[::]:8080");
 	assert_int_equal(config->listeners[0].pool, 0);
 	assert_int_equal(config->listeners[0].identity, IDENTITY_PROXY_V2);
 	assert_int_equal(config->n_pools, 1);
@@ -86,8 +86,8 @@ static void test_all(void **state)
 
 	(void)state;
 	assert_int_equal(config->listeners[0].n_binds, 3);
-	assert_address(&config->listeners[0].binds[1], "0.0.0.0:80");
-	assert_address(&config->listeners[0].binds[2], "[::1]:81");
+	assert_address(&config->listeners[0].binds[1].addr, "0.0.0.0:80");
+	assert_address(&config->listeners[0].binds[2].addr, "[::1]:81");
 	assert_int_equal(config->listeners[0].identity, IDENTITY_PROXY_V1);
 	assert_int_equal(config->pools[0].n_backends, 2);
 	assert_int_equal(config->pools[0].backends[0].weight, config->pools[0].backends[1].weight);
@@ -102,6 +102,32 @@ static void test_all(void **state)
 	assert_null(config->access_log_path);
 	assert_int_equal(config->log_level, LOG_LEVEL_DEBUG);
 	assert_string_equal(config->user, "nobody");
+	config_free(options.config);
+}
+
+static void test_forms_of_binds(void **state)
+{
+	static const char *const words[] = { "--listen=[2001:db8::/64]:443", "--listen=*:80-90",
+		"--backend=192.0.2.10:*", "--identity=transparent", "--identity-ipv6=refuse",
+		NULL };
+	static const char *const v4_only[] = { "--listen=192.0.2.1:80", "--backend=192.0.2.10:*",
+		"--identity=transparent", NULL };
+	struct options options = parsed(words);
+	const struct config_listener *listener = options.config->listeners;
+	char text[CONFIG_BIND_TEXT_MAX];
+
+	(void)state;
+	assert_int_equal(listener->n_binds, 3);
+	assert_string_equal(config_bind_text(&listener->binds[0], text), "[2001:db8::/64]:443");
+	assert_string_equal(config_bind_text(&listener->binds[2], text), "0.0.0.0:80-90");
+	assert_int_equal(listener->identity, IDENTITY_TRANSPARENT);
+	assert_int_equal(listener->identity_v6, IDENTITY_REFUSE);
+	assert_address(&options.config->pools[0].backends[0].addr, "192.0.2.10:0");
+	assert_true(config_needs_network(options.config));
+	config_free(options.config);
+
+	options = parsed(v4_only);
+	assert_true(config_is_transparent(options.config->listeners));
 	config_free(options.config);
 }
 
@@ -217,7 +243,27 @@ static void test_broken(void **state)
 			"--backend 192.0.2.10:80: the pool has this backend already: give it a "
 			"weight instead" },
 		{ { "--identity=proxy", NULL },
-			"--identity proxy: identity is proxy-v2, proxy-v1 or none" },
+			"--identity proxy: identity is proxy-v2, proxy-v1, none or transparent" },
+		{ { L, B, "--identity-ipv6=proxy", NULL },
+			"--identity-ipv6 proxy: identity-ipv6 is proxy-v2, proxy-v1, none or "
+			"refuse" },
+		{ { "--listen=*:80", B, "--identity=transparent", NULL },
+			"--identity transparent: IPv4 servers cannot see IPv6 clients as they are, "
+			"and there is no silent choice: say with identity-ipv6 what they get, "
+			"proxy-v2, proxy-v1, none or refuse" },
+		{ { L, B, "--identity-ipv6=none", NULL },
+			"--identity-ipv6 none: this goes with identity transparent only: all "
+			"clients get what identity says; remove it" },
+		{ { L, B, "--identity=transparent", "--identity-ipv6=none", NULL },
+			"--identity transparent: only IPv4 clients can be seen by servers as they "
+			"are, and this listener takes none: bind an IPv4 address, or write "
+			"proxy-v2" },
+		{ { "--listen=*:*", B, NULL },
+			"--listen *:*: all ports of all addresses would take in this machine's own "
+			"services: name an address, or fewer ports" },
+		{ { "--check=a", "--identity-ipv6=none", NULL },
+			"--identity-ipv6: a file says all of this; give either --check or --listen "
+			"and --backend, not both" },
 		{ { "--source=eth0", NULL }, "--source eth0: a source is an IPv4 address of this "
 					     "machine, like 192.0.2.1" },
 		{ { "--workers=0", NULL },
@@ -333,6 +379,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_least),
 		cmocka_unit_test(test_all),
+		cmocka_unit_test(test_forms_of_binds),
 		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_help_and_version),
 		cmocka_unit_test(test_broken),

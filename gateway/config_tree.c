@@ -1,0 +1,425 @@
+#include "config_tree.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config.h"
+#include "duration.h"
+
+/*
+ * Theory of operation
+ *
+ * Two passes, each of which ends the work with the first mistake it finds. config_scan looks at
+ * braces, quotes and repetitions, where sections begin, and takes the comments out. libconfuse
+ * parses what is left, with every value a string, and on_value() notes the line of each.
+ */
+
+/* Where the nth value of an option stands. */
+struct config_tree_noted {
+	const cfg_opt_t *opt;
+	unsigned nth;
+	int line;
+};
+
+/* libconfuse hands its callbacks no user data. Set while it parses, and only then. */
+static _Thread_local struct config_tree *current;
+
+/* ---- reporting ---- */
+
+__attribute__((format(printf, 3, 4))) int config_tree_fail(
+	struct config_tree *tree, int line, const char *format, ...)
+{
+	va_list args;
+	int n;
+
+	if (tree->error[0])
+		return -EINVAL; /* the first mistake is the one to mend */
+	n = snprintf(tree->error, tree->error_size, "%s:%d: ", config_short_path(tree->name), line);
+	if (n < 0 || (size_t)n >= tree->error_size)
+		return -EINVAL;
+	va_start(args, format);
+	vsnprintf(tree->error + n, tree->error_size - (size_t)n, format, args);
+	va_end(args);
+	config_clean_text(tree->error);
+	return -EINVAL;
+}
+
+int config_tree_refused(struct config_tree *tree, int line, int err, const char *what,
+	const char *value, const char *reason)
+{
+	if (err == -ENOMEM)
+		return err;
+	return config_tree_fail(tree, line, "%s \"%.100s\": %s", what, value, reason);
+}
+
+/* ---- parsing ---- */
+
+static size_t distance(const char *a, const char *b)
+{
+	enum { LIMIT = 24 };
+	size_t row[LIMIT + 1], la = strlen(a), lb = strlen(b);
+
+	if (la > LIMIT || lb > LIMIT)
+		return LIMIT;
+	for (size_t j = 0; j <= lb; j++)
+		row[j] = j;
+	for (size_t i = 1; i <= la; i++) {
+		size_t diagonal = row[0];
+
+		row[0] = i;
+		for (size_t j = 1; j <= lb; j++) {
+			size_t best = diagonal + (a[i - 1] != b[j - 1]);
+
+			diagonal = row[j];
+			if (row[j] + 1 < best)
+				best = row[j] + 1;
+			if (row[j - 1] + 1 < best)
+				best = row[j - 1] + 1;
+			row[j] = best;
+		}
+	}
+	return row[lb];
+}
+
+/* Names the option that was probably meant, or all there are. */
+static void fail_unknown(struct config_tree *tree, const cfg_t *cfg, const char *name)
+{
+	const char *nearest = NULL;
+	char known[256] = "";
+	size_t best = 3; /* farther than this is no typing mistake */
+	bool top = strcmp(cfg->name, "root") == 0;
+
+	for (const cfg_opt_t *opt = cfg->opts; opt->name; opt++) {
+		size_t far = distance(name, opt->name);
+		size_t len = strlen(known);
+
+		if (far < best) {
+			best = far;
+			nearest = opt->name;
+		}
+		snprintf(known + len, sizeof(known) - len, "%s%s", len ? ", " : "", opt->name);
+	}
+	if (nearest)
+		(void)config_tree_fail(tree, cfg->line,
+			"unknown option '%.40s'%s%s; did you mean '%s'?", name, top ? "" : " in ",
+			top ? "" : cfg->name, nearest);
+	else
+		(void)config_tree_fail(tree, cfg->line,
+			"unknown option '%.40s'%s%s; known here: %s", name, top ? "" : " in ",
+			top ? "" : cfg->name, known);
+}
+
+__attribute__((format(printf, 2, 0))) static void on_error(
+	cfg_t *cfg, const char *format, va_list args)
+{
+	bool duplicate = strncmp(format, "found duplicate title", 21) == 0;
+	bool no_brace = strncmp(format, "missing opening brace", 21) == 0;
+	bool backend = strcmp(cfg->name, "pool") == 0; /* no other section is in one */
+	char text[200];
+	va_list again;
+	size_t len;
+
+	if (strncmp(format, "no such option", 14) == 0) {
+		fail_unknown(current, cfg, va_arg(args, const char *));
+		return;
+	}
+	va_copy(again, args);
+	vsnprintf(text, sizeof(text), format, args);
+	len = strlen(text);
+	while (len && (text[len - 1] == '\n' || text[len - 1] == '.'))
+		text[--len] = '\0';
+	if (strncmp(format, "missing title", 13) == 0)
+		(void)config_tree_fail(current, cfg->line, "%s; write '%s \"name\" { ... }'", text,
+			va_arg(again, const char *));
+	else if (duplicate && backend)
+		(void)config_tree_fail(current, cfg->line,
+			"backend \"%.100s\": the pool has this backend already: give it a weight "
+			"instead",
+			va_arg(again, const char *));
+	else if (no_brace && backend)
+		(void)config_tree_fail(current, cfg->line,
+			"a backend ends in { }, write: backend \"192.0.2.10:80\" {}");
+	else if (duplicate)
+		(void)config_tree_fail(current, cfg->line, "%s; give each a name of its own", text);
+	else
+		(void)config_tree_fail(
+			current, cfg->line, "%s; write 'name = value' or 'name { ... }'", text);
+	va_end(again);
+}
+
+/* Called by libconfuse for each value that has been read, and once more at the end of a list. */
+static int on_value(cfg_t *cfg, cfg_opt_t *opt)
+{
+	struct config_tree *tree = current;
+	unsigned nth = cfg_opt_size(opt) - 1;
+	struct config_tree_noted *bigger;
+
+	if (tree->n_noted) {
+		const struct config_tree_noted *last = &tree->noted[tree->n_noted - 1];
+
+		if (last->opt == opt && last->nth == nth)
+			return 0; /* the end of a list, which says nothing new */
+	}
+	bigger = reallocarray(tree->noted, tree->n_noted + 1, sizeof(*bigger));
+	if (!bigger)
+		return config_tree_fail(tree, cfg->line, "no memory");
+	tree->noted = bigger;
+	tree->noted[tree->n_noted++] = (struct config_tree_noted){ opt, nth, cfg->line };
+	return 0;
+}
+
+int config_tree_line_of_nth(
+	const struct config_tree *tree, cfg_t *cfg, const char *name, unsigned nth)
+{
+	const cfg_opt_t *opt = cfg_getopt(cfg, name);
+
+	for (size_t i = 0; i < tree->n_noted; i++)
+		if (tree->noted[i].opt == opt && tree->noted[i].nth == nth)
+			return tree->noted[i].line;
+	return cfg->line;
+}
+
+int config_tree_line_of(const struct config_tree *tree, cfg_t *cfg, const char *name)
+{
+	return config_tree_line_of_nth(tree, cfg, name, 0);
+}
+
+/* The schema: every value a string, judged by the walk. */
+static cfg_opt_t timeouts_opts[] = {
+	CFG_STR("connect", NULL, CFGF_NODEFAULT),
+	CFG_STR("idle", NULL, CFGF_NODEFAULT),
+	CFG_STR("half-closed", NULL, CFGF_NODEFAULT),
+	CFG_STR("dead-peer", NULL, CFGF_NODEFAULT),
+	CFG_END(),
+};
+
+static cfg_opt_t listener_opts[] = {
+	CFG_STR_LIST("bind", NULL, CFGF_NODEFAULT),
+	CFG_STR("protocol", NULL, CFGF_NODEFAULT),
+	CFG_STR("pool", NULL, CFGF_NODEFAULT),
+	CFG_STR("backend", NULL, CFGF_NODEFAULT),
+	CFG_STR_LIST("allow", NULL, CFGF_NODEFAULT),
+	CFG_STR("identity", NULL, CFGF_NODEFAULT),
+	CFG_STR("identity-ipv6", NULL, CFGF_NODEFAULT),
+	CFG_STR("v6only", NULL, CFGF_NODEFAULT),
+	CFG_STR("backlog", NULL, CFGF_NODEFAULT),
+	CFG_SEC("timeouts", timeouts_opts, CFGF_NODEFAULT),
+	CFG_END(),
+};
+
+static cfg_opt_t backend_opts[] = {
+	CFG_STR("weight", NULL, CFGF_NODEFAULT),
+	CFG_END(),
+};
+
+static cfg_opt_t pool_opts[] = {
+	CFG_STR("balance", NULL, CFGF_NODEFAULT),
+	CFG_STR_LIST("source", NULL, CFGF_NODEFAULT),
+	CFG_SEC("backend", backend_opts, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
+	CFG_END(),
+};
+
+static cfg_opt_t network_opts[] = {
+	CFG_STR("interface", NULL, CFGF_NODEFAULT),
+	CFG_STR_LIST("address", NULL, CFGF_NODEFAULT),
+	CFG_STR("source-interface", NULL, CFGF_NODEFAULT),
+	CFG_STR_LIST("source", NULL, CFGF_NODEFAULT),
+	CFG_STR("keep", NULL, CFGF_NODEFAULT),
+	CFG_STR("notrack", NULL, CFGF_NODEFAULT),
+	CFG_STR("table", NULL, CFGF_NODEFAULT),
+	CFG_STR("priority", NULL, CFGF_NODEFAULT),
+	CFG_STR("mark", NULL, CFGF_NODEFAULT),
+	CFG_STR("receive-buffer", NULL, CFGF_NODEFAULT),
+	CFG_END(),
+};
+
+static cfg_opt_t root_opts[] = {
+	CFG_STR("workers", NULL, CFGF_NODEFAULT),
+	CFG_STR("drain", NULL, CFGF_NODEFAULT),
+	CFG_STR("max-flows", NULL, CFGF_NODEFAULT),
+	CFG_STR("user", NULL, CFGF_NODEFAULT),
+	CFG_STR("run-directory", NULL, CFGF_NODEFAULT),
+	CFG_STR("log", NULL, CFGF_NODEFAULT),
+	CFG_STR("log-level", NULL, CFGF_NODEFAULT),
+	CFG_STR("access-log", NULL, CFGF_NODEFAULT),
+	CFG_SEC("network", network_opts, CFGF_NODEFAULT),
+	CFG_SEC("listener", listener_opts, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
+	CFG_SEC("pool", pool_opts, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
+	CFG_END(),
+};
+
+/* Has on_value() called for every option; path ends in "|" below the root. */
+static void watch_options(cfg_t *cfg, const char *path, const cfg_opt_t *opts)
+{
+	char name[64];
+
+	for (; opts->name; opts++) {
+		snprintf(name, sizeof(name), "%s%s", path, opts->name);
+		if (opts->type != CFGT_SEC)
+			cfg_set_validate_func(cfg, name, on_value);
+	}
+}
+
+static cfg_t *make_parser(const char *name)
+{
+	cfg_t *cfg = cfg_init(root_opts, CFGF_NONE);
+
+	if (!cfg)
+		return NULL;
+	free(cfg->filename);
+	cfg->filename = strdup(name);
+	cfg_set_error_function(cfg, on_error);
+	watch_options(cfg, "", root_opts);
+	watch_options(cfg, "network|", network_opts);
+	watch_options(cfg, "listener|", listener_opts);
+	watch_options(cfg, "listener|timeouts|", timeouts_opts);
+	watch_options(cfg, "pool|", pool_opts);
+	watch_options(cfg, "pool|backend|", backend_opts);
+	return cfg;
+}
+
+/* ---- walking: one value ---- */
+
+const char *config_tree_text_of(cfg_t *cfg, const char *name)
+{
+	return cfg_size(cfg, name) ? cfg_getstr(cfg, name) : NULL;
+}
+
+int config_tree_get_number(struct config_tree *tree, cfg_t *cfg, const char *name, uint32_t min,
+	uint32_t max, uint32_t *ret_number)
+{
+	const char *text = config_tree_text_of(cfg, name);
+	uint64_t number = 0;
+	const char *p;
+
+	if (!text)
+		return 0;
+	for (p = text; *p >= '0' && *p <= '9' && number <= max; p++)
+		number = number * 10 + (uint64_t)(*p - '0');
+	if (p == text || *p || number < min || number > max)
+		return config_tree_fail(tree, config_tree_line_of(tree, cfg, name),
+			"%s \"%.100s\": write a whole number from %u to %u", name, text, min, max);
+	*ret_number = (uint32_t)number;
+	return 0;
+}
+
+int config_tree_get_duration(struct config_tree *tree, cfg_t *cfg, const char *name,
+	const struct config_tree_range *range, uint32_t *ret_ms)
+{
+	const char *text = config_tree_text_of(cfg, name);
+	uint32_t ms;
+
+	if (!text)
+		return 0;
+	if (duration_parse(text, &ms) < 0)
+		return config_tree_fail(tree, config_tree_line_of(tree, cfg, name),
+			"%s \"%.100s\": write a whole number with a unit, ms, s, m, h or d, like "
+			"5s",
+			name, text);
+	if (ms < range->min_ms || ms > range->max_ms)
+		return config_tree_fail(tree, config_tree_line_of(tree, cfg, name),
+			"%s \"%.100s\": must be from %s", name, text, range->text);
+	*ret_ms = ms;
+	return 0;
+}
+
+int config_tree_get_bool(struct config_tree *tree, cfg_t *cfg, const char *name, bool *ret_value)
+{
+	const char *text = config_tree_text_of(cfg, name);
+
+	if (!text)
+		return 0;
+	if (strcmp(text, "yes") != 0 && strcmp(text, "no") != 0)
+		return config_tree_fail(tree, config_tree_line_of(tree, cfg, name),
+			"%s \"%.100s\": write yes or no", name, text);
+	*ret_value = text[0] == 'y';
+	return 0;
+}
+
+int config_tree_check_word(struct config_tree *tree, cfg_t *cfg, const char *name, const char *word)
+{
+	const char *text = config_tree_text_of(cfg, name);
+
+	if (!text || strcmp(text, word) == 0)
+		return 0;
+	return config_tree_fail(tree, config_tree_line_of(tree, cfg, name),
+		"%s \"%.100s\": this version knows %s and no other", name, text, word);
+}
+
+/* ---- the passes ---- */
+
+static int scan_pass(struct config_tree *tree, const char *text, size_t len)
+{
+	static const char *const flaws[] = {
+		[CONFIG_SCAN_FINE] = NULL,
+		[CONFIG_SCAN_OPEN_BRACE] = "this brace is never closed; a '}' is missing",
+		[CONFIG_SCAN_STRAY_BRACE] = "this '}' closes nothing; remove it, or add the '{'",
+		[CONFIG_SCAN_OPEN_STRING] = "this string never ends; a quotation mark is missing",
+		[CONFIG_SCAN_OPEN_COMMENT] = "this comment never ends; a '*/' is missing",
+		[CONFIG_SCAN_TOO_DEEP] = "braces are nested too deeply; a '}' is missing above",
+		[CONFIG_SCAN_TOO_MANY] = "too many sections; a file may have 4096 in all",
+		[CONFIG_SCAN_TWICE] =
+			"given a second time; write it once, or a list { \"a\", \"b\" }",
+		[CONFIG_SCAN_BACKSLASH] =
+			"a backslash, which no option needs; write what is meant without one",
+		[CONFIG_SCAN_VARIABLE] =
+			"'${': the environment is not looked up; write the value itself",
+		[CONFIG_SCAN_UNQUOTED] = "'*' and '+' stand in strings only; write \"*:80\"",
+	};
+	const char *nul = memchr(text, '\0', len);
+	enum config_scan_flaw flaw = CONFIG_SCAN_FINE;
+	int err, line = 1;
+
+	if (nul) {
+		for (const char *p = text; p < nul; p++)
+			line += *p == '\n';
+		return config_tree_fail(tree, line, "a zero byte; this is no text file");
+	}
+	err = config_scan_run(&tree->scan, text, len, &flaw, &line);
+	if (err)
+		return err;
+	return flaw == CONFIG_SCAN_FINE ? 0 : config_tree_fail(tree, line, "%s", flaws[flaw]);
+}
+
+static int parse_pass(struct config_tree *tree, size_t len)
+{
+	FILE *file = fmemopen(tree->scan.bare, len, "r");
+	int status;
+
+	if (!file)
+		return -errno;
+	current = tree;
+	status = cfg_parse_fp(tree->root, file);
+	current = NULL;
+	fclose(file);
+	if (status == CFG_SUCCESS && !tree->error[0])
+		return 0;
+	return config_tree_fail(tree, tree->root->line,
+		"this cannot be read; write 'name = value' or 'name { ... }'");
+}
+
+int config_tree_parse(struct config_tree *tree, const char *text, size_t len)
+{
+	int err;
+
+	assert(!current);
+	err = scan_pass(tree, text, len);
+	if (err)
+		return err;
+	tree->root = make_parser(tree->name);
+	if (!tree->root)
+		return -ENOMEM;
+	return len ? parse_pass(tree, len) : 0;
+}
+
+void config_tree_destroy(struct config_tree *tree)
+{
+	cfg_free(tree->root);
+	free(tree->noted);
+	config_scan_destroy(&tree->scan);
+	*tree = (struct config_tree){ 0 };
+}

@@ -1,0 +1,65 @@
+/*
+ * config_tree - the text of a configuration file as a tree of strings that know their lines.
+ *
+ * Syntax and names of options are judged here; what the values mean, by the one who walks the tree.
+ * The tree's nodes are libconfuse's, to be read with cfg_size(), cfg_getnstr() and the like.
+ */
+#pragma once
+
+#include <confuse.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config_scan.h"
+
+struct config_tree_noted;
+
+struct config_tree {
+	const char *name; /* of the file; with error and its size set by the caller */
+	char *error;	  /* "name:line: sentence"; empty: nothing was wrong so far */
+	size_t error_size;
+	cfg_t *root;
+	struct config_scan scan; /* for the lines of sections */
+	struct config_tree_noted *noted;
+	size_t n_noted;
+};
+
+/* 0; -EINVAL and the first mistake in error; -ENOMEM. The caller destroys the tree either way. */
+int config_tree_parse(struct config_tree *tree, const char *text, size_t len);
+void config_tree_destroy(struct config_tree *tree);
+
+/* Say what is wrong, unless something is already. They return what the walk may return in turn. */
+__attribute__((format(printf, 3, 4))) int config_tree_fail(
+	struct config_tree *tree, int line, const char *format, ...);
+/* err and reason as the functions of config.h have them. */
+int config_tree_refused(struct config_tree *tree, int line, int err, const char *what,
+	const char *value, const char *reason);
+
+/* Where the nth value of the option stands; where its section ends, if it was not given. */
+int config_tree_line_of_nth(
+	const struct config_tree *tree, cfg_t *cfg, const char *name, unsigned nth);
+int config_tree_line_of(const struct config_tree *tree, cfg_t *cfg, const char *name);
+
+/* The option's text; NULL if it was not given. */
+const char *config_tree_text_of(cfg_t *cfg, const char *name);
+
+/*
+ * The value of an option. 0, also if it was not given, and then the output is untouched; or
+ * -EINVAL and the reason in error.
+ */
+int config_tree_get_number(struct config_tree *tree, cfg_t *cfg, const char *name, uint32_t min,
+	uint32_t max, uint32_t *ret_number);
+
+struct config_tree_range {
+	uint32_t min_ms, max_ms;
+	const char *text; /* the range, as the message has it */
+};
+int config_tree_get_duration(struct config_tree *tree, cfg_t *cfg, const char *name,
+	const struct config_tree_range *range, uint32_t *ret_ms);
+
+int config_tree_get_bool(struct config_tree *tree, cfg_t *cfg, const char *name, bool *ret_value);
+
+/* For an option that knows one word so far. */
+int config_tree_check_word(
+	struct config_tree *tree, cfg_t *cfg, const char *name, const char *word);

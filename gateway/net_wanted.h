@@ -1,0 +1,27 @@
+/*
+ * net_wanted - what the kernel's network configuration has to be for a configuration of ours.
+ *
+ * A plain function over plain data. What there is and why:
+ *
+ *   VIPs               addresses on an interface: IPv6 without duplicate detection and unpreferred,
+ *                      IPv4 with the scope of the host, so that neither is chosen as a source
+ *   sources            ordinary addresses towards the servers
+ *   prefixes, ranges   a local route in table local for what no interface may have, and a packet
+ *                      filter rule that leads to the listening socket; narrower listeners first
+ *   transparent        a mark for answers of the servers, a rule for the mark, a local route for
+ * all notrack            our own ports pass conntrack by
+ */
+#pragma once
+
+#include <net_plan.h>
+
+#include "config.h"
+
+/* has_conntrack: what "notrack = auto" comes down to. 0 or -ENOMEM; the caller clears it. */
+int net_wanted_make(const struct config *config, bool has_conntrack, struct net_wanted *ret_wanted);
+
+/* Whether the section "network" gives an interface the one address of the bind. */
+bool net_wanted_is_vip(const struct config_network *network, const struct config_bind *bind);
+
+/* Whether this kernel tracks connections. */
+bool net_wanted_has_conntrack(void);
