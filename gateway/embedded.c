@@ -87,3 +87,15 @@ bool embedded_is_allowed(const struct embedded_prefix *allow, size_t n, const st
 			return true;
 	return false;
 }
+
+bool embedded_is_named(const struct embedded_prefix *allow, size_t n, const struct in_addr *addr)
+{
+	const struct embedded_prefix server = { ntohl(addr->s_addr), 32 };
+
+	if (server.addr >> 24 == IN_LOOPBACKNET)
+		return true;
+	for (size_t i = 0; i < n; i++)
+		if (allow[i].len == 32 && allow[i].addr == server.addr)
+			return true;
+	return false;
+}

@@ -31,3 +31,9 @@ bool embedded_is_never(const struct embedded_prefix *prefix);
 
 /* Whether a client may reach the server. Multicast, broadcast and 0.0.0.0/8 never. */
 bool embedded_is_allowed(const struct embedded_prefix *allow, size_t n, const struct in_addr *addr);
+
+/*
+ * Whether an allowed address is meant as such: by an entry for it alone or, in 127.0.0.0/8, by any.
+ * Only so may a client reach the gateway's own services.
+ */
+bool embedded_is_named(const struct embedded_prefix *allow, size_t n, const struct in_addr *addr);

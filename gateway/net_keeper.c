@@ -308,6 +308,7 @@ static int start_active(struct net_keeper *keeper)
 int net_keeper_start(struct net_keeper *keeper, struct loop *loop, const struct config *config)
 {
 	bool needed = config_needs_network(config);
+	struct net_journal_past past;
 	int err;
 
 	*keeper = (struct net_keeper){
@@ -318,7 +319,7 @@ int net_keeper_start(struct net_keeper *keeper, struct loop *loop, const struct 
 		.owner_fd = -1,
 	};
 	timer_init(&keeper->timer, on_look_due);
-	if (!needed && net_journal_peek(config->run_directory, NULL) < 0)
+	if (!needed && net_journal_peek(config->run_directory, &past) < 0)
 		return 0;
 	err = become_owner(keeper);
 	if (err && !needed)

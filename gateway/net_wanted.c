@@ -64,7 +64,7 @@ static int add_addrs(const struct config_network *network, struct net_wanted *wa
 	return err;
 }
 
-bool net_wanted_is_vip(const struct config_network *network, const struct config_bind *bind)
+static bool is_vip(const struct config_network *network, const struct config_bind *bind)
 {
 	uint8_t a[16], b[16];
 
@@ -77,6 +77,24 @@ bool net_wanted_is_vip(const struct config_network *network, const struct config
 			memcmp(a, b, sizeof(a)) == 0)
 			return true;
 	}
+	return false;
+}
+
+bool net_wanted_brings(const struct config *config, const struct config_bind *bind)
+{
+	const struct prefix own = { bind->addr, bind->prefix_len };
+
+	if (is_vip(&config->network, bind))
+		return true;
+	for (size_t i = 0; i < config->n_listeners; i++)
+		for (size_t b = 0; b < config->listeners[i].n_binds; b++) {
+			const struct config_bind *other = &config->listeners[i].binds[b];
+			const struct prefix wide = { other->addr, other->prefix_len };
+
+			if (config_bind_diverted(other) && wide.len > 0 && wide.len <= own.len &&
+				prefix_overlaps(&wide, &own))
+				return true;
+		}
 	return false;
 }
 
@@ -104,8 +122,7 @@ static int add_local_route(
 		.table = RT_TABLE_LOCAL,
 	};
 
-	if (!config_bind_diverted(bind) || bind->prefix_len == 0 ||
-		net_wanted_is_vip(&config->network, bind))
+	if (!config_bind_diverted(bind) || bind->prefix_len == 0 || is_vip(&config->network, bind))
 		return 0;
 	put_host(&bind->addr, route.dst);
 	return add_route(wanted, &route);

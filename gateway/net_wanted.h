@@ -20,8 +20,11 @@
 /* has_conntrack: what "notrack = auto" comes down to. 0 or -ENOMEM; the caller clears it. */
 int net_wanted_make(const struct config *config, bool has_conntrack, struct net_wanted *ret_wanted);
 
-/* Whether the section "network" gives an interface the one address of the bind. */
-bool net_wanted_is_vip(const struct config_network *network, const struct config_bind *bind);
+/*
+ * Whether it is by what is wanted that this machine has the bind's address: as a VIP, or within a
+ * prefix of any listener. Then it may be missing when the listening socket is opened.
+ */
+bool net_wanted_brings(const struct config *config, const struct config_bind *bind);
 
 /* Whether this kernel tracks connections. */
 bool net_wanted_has_conntrack(void);

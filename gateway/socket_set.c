@@ -69,8 +69,8 @@ int socket_set_open(struct socket_set *set, const struct config *config, size_t 
 	for (size_t i = 0; i < config->n_listeners && !err; i++)
 		for (size_t b = 0; b < config->listeners[i].n_binds && !err; b++)
 			err = open_bind(set, &config->listeners[i], &config->listeners[i].binds[b],
-				net_wanted_is_vip(&config->network, &config->listeners[i].binds[b]),
-				column++, error);
+				net_wanted_brings(config, &config->listeners[i].binds[b]), column++,
+				error);
 	if (err)
 		socket_set_destroy(set);
 	return err;

@@ -581,6 +581,14 @@ static int find_local(struct flow *flow, const struct admission_listener *listen
 	return 0;
 }
 
+/* Our own services are no servers behind us, whatever net they are in. */
+static bool names_ourselves(const struct tcp_relay *relay, const struct config_listener *config,
+	const struct sockaddr_any *backend)
+{
+	return own_address_is(&relay->own, backend) &&
+	       !embedded_is_named(config->allow, config->n_allow, &backend->in.sin_addr);
+}
+
 /* Works out what the server is told and which it is, and goes for it. */
 static void choose_backend(
 	struct tcp_relay *relay, struct flow *flow, const struct admission_listener *listener)
@@ -595,6 +603,11 @@ static void choose_backend(
 		return;
 	}
 	err = target_pick(config, listener->bind, relay->pools, &flow->local, &flow->backend);
+	if (!err && config->embedded && names_ourselves(relay, config, &flow->backend)) {
+		refuse(relay, flow,
+			"that is this gateway itself, which 'allow' must name as one address");
+		return;
+	}
 	if (err == -EACCES) {
 		refuse(relay, flow, "no server that 'allow' lets through");
 		return;
@@ -716,13 +729,22 @@ int tcp_relay_init(struct tcp_relay *relay, struct loop *loop, const struct conf
 {
 	int err;
 
-	*relay = (struct tcp_relay){ .loop = loop, .stats = stats };
+	*relay = (struct tcp_relay){ .loop = loop, .stats = stats, .own = { .fd = -1 } };
 	relay->misses_said = stats->value[STATS_BUFFER_MISSES] + stats->value[STATS_PIPE_MISSES];
 	list_init(&relay->turns);
 	flow_table_init(&relay->flows, loop, stats, limits->flows);
-	relay->pools = calloc(config->n_pools, sizeof(*relay->pools));
-	if (!relay->pools)
-		return -ENOMEM;
+	for (size_t i = 0; i < config->n_listeners; i++) {
+		if (!config->listeners[i].embedded || relay->own.fd >= 0)
+			continue;
+		err = own_address_open(&relay->own);
+		if (err)
+			return err;
+	}
+	relay->pools = calloc(config->n_pools + 1, sizeof(*relay->pools));
+	if (!relay->pools) {
+		err = -ENOMEM;
+		goto fail;
+	}
 	for (; relay->n_pools < config->n_pools; relay->n_pools++) {
 		err = pool_init(&relay->pools[relay->n_pools], &config->pools[relay->n_pools]);
 		if (err)
@@ -734,6 +756,7 @@ int tcp_relay_init(struct tcp_relay *relay, struct loop *loop, const struct conf
 	return 0;
 fail:
 	pools_free(relay);
+	own_address_close(&relay->own);
 	return err;
 }
 
@@ -743,4 +766,5 @@ void tcp_relay_destroy(struct tcp_relay *relay)
 	stream_pool_destroy(&relay->streams);
 	flow_table_destroy(&relay->flows);
 	pools_free(relay);
+	own_address_close(&relay->own);
 }

@@ -14,6 +14,7 @@
 #include "config.h"
 #include "flow.h"
 #include "loop.h"
+#include "own_address.h"
 #include "pool.h"
 #include "stats.h"
 #include "stream.h"
@@ -30,6 +31,7 @@ struct tcp_relay {
 	uint64_t misses_said; /* reads without a buffer and bulk without a pipe, as last logged */
 	struct log_limit misses_log;
 	struct log_limit refused_log;
+	struct own_address own; /* open if a listener has embedded destinations */
 };
 
 struct tcp_relay_limits {

@@ -178,6 +178,20 @@ static void test_never(void **state)
 	assert_false(embedded_is_never(&wide));
 }
 
+static void test_named(void **state)
+{
+	const struct embedded_prefix list[] = { entry("10.0.0.0", 8), entry("10.0.0.1", 32),
+		entry("10.0.0.2", 31) };
+	struct in_addr addr = v4("10.0.0.1");
+
+	(void)state;
+	assert_true(embedded_is_named(list, COUNT(list), &addr));
+	addr = v4("10.0.0.2");
+	assert_false(embedded_is_named(list, COUNT(list), &addr));
+	addr = v4("127.0.0.1");
+	assert_true(embedded_is_named(list, COUNT(list), &addr));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -187,6 +201,7 @@ int main(void)
 		cmocka_unit_test(test_any_of_the_list),
 		cmocka_unit_test(test_special_blocks),
 		cmocka_unit_test(test_never),
+		cmocka_unit_test(test_named),
 	};
 
 	return cmocka_run_group_tests_name("embedded", tests, NULL, NULL);

@@ -13,7 +13,9 @@ Fixtures (conftest.py):
                   ended it, and must not have printed a sanitizer's report.
 
 Site(ipv4_client=True) also gives the client 198.51.100.10 and the gateway a VIP 203.0.113.80, and lets the
-gateway route IPv4. Site methods: nginx(), haproxy(), sixgated() start servers; dir is a directory of its own.
+gateway route IPv4. Site(bare=True) leaves VIPs and routing out: the gateway has the addresses of its links only,
+and is to set up the rest itself. Site methods: nginx(), haproxy(), sixgated() start servers; dir is a directory
+of its own.
 
 Each of site.client, site.gateway, site.server is a Namespace:
   socket(), connect(host, port), listen(host, port)   ordinary Python sockets that live in there
@@ -21,6 +23,7 @@ Each of site.client, site.gateway, site.server is a Namespace:
   daemon(argv, dir, name)                              a program with logs, see Daemon: stop(), pids(), errors()
   entered()                                            anything else: with site.client.entered(): ...
   wait_listening(port), counters(), sysctl(), pids()
+  network()                                            all that the kernel was told, to compare
 
 Nothing is ever left behind: a guardian process ends what runs in the namespaces when the Site is closed or
 its owner dies, however it dies. Wait with wait_until(condition, what), never for a time.
@@ -28,7 +31,9 @@ its owner dies, however it dies. Wait with wait_until(condition, what), never fo
 
 from .daemon import Daemon, cpu_ns, memory_bytes, process_tree
 from .namespace import Namespace, wait_until
-from .site import (BACKENDS, CLIENT4, CLIENT6, GATEWAY4, ROOT, SERVER4, VIP4, VIP6, Site, build_dir)
+from .site import (BACKENDS, CLIENT4, CLIENT6, FRONT4, GATEWAY4, GATEWAY6, ROOT, SERVER4, VIP4, VIP6, Site,
+                   build_dir)
 
-__all__ = ["BACKENDS", "CLIENT4", "CLIENT6", "Daemon", "GATEWAY4", "Namespace", "ROOT", "SERVER4", "Site",
-           "VIP4", "VIP6", "build_dir", "cpu_ns", "memory_bytes", "process_tree", "wait_until"]
+__all__ = ["BACKENDS", "CLIENT4", "CLIENT6", "Daemon", "FRONT4", "GATEWAY4", "GATEWAY6", "Namespace", "ROOT",
+           "SERVER4", "Site", "VIP4", "VIP6", "build_dir", "cpu_ns", "memory_bytes", "process_tree",
+           "wait_until"]

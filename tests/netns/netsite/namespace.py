@@ -9,6 +9,8 @@ import time
 
 CLONE_NEWNET = 0x40000000
 TCP_LISTEN = "0A"
+NETWORK_DUMPS = ("ip -d addr", "ip -4 -d route show table all", "ip -6 -d route show table all", "ip -4 rule",
+                 "ip -6 rule", "nft -a list ruleset")
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -153,6 +155,10 @@ class Namespace:
         """Addresses with prefix lengths, those of the loopback and link-local ones left out."""
         lines = self.run(["ip", "-o", "addr", "show", "scope", "global"]).stdout.splitlines()
         return [line.split()[3] for line in lines]
+
+    def network(self):
+        """All addresses, routes, rules and packet filters, in words, by the command that lists them."""
+        return {command: self.run(command.split()).stdout for command in NETWORK_DUMPS}
 
     def pids(self):
         """Processes in this namespace, except our own."""

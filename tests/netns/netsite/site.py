@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[3]
 CLIENT6 = "2001:db8:1::10"
 GATEWAY6 = "2001:db8:1::1"
 VIP6 = "2001:db8:80::1"
+FRONT4 = "198.51.100.1"
 GATEWAY4 = "192.0.2.1"
 BACKENDS = ["192.0.2.10", "192.0.2.11", "192.0.2.12", "192.0.2.13"]
 SERVER4 = BACKENDS[0]
@@ -64,7 +65,7 @@ def use_congestion_control(namespaces):
 
 
 class Site:
-    def __init__(self, ipv4_client=False):
+    def __init__(self, ipv4_client=False, bare=False):
         self.id = secrets.token_hex(4)
         self.dir = Path(tempfile.gettempdir()) / f"sixgate-{self.id}"
         self.client = Namespace("client")
@@ -74,7 +75,7 @@ class Site:
         self.daemons = []
         self._guardian = self._start_guardian()
         try:
-            self._configure(ipv4_client)
+            self._configure(ipv4_client, bare)
         except BaseException:
             self.close()
             raise
@@ -119,7 +120,7 @@ class Site:
             raise RuntimeError(f"the guardian could not make {self.dir}")
         return guardian
 
-    def _configure(self, ipv4_client):
+    def _configure(self, ipv4_client, bare):
         for namespace in self.namespaces:
             for name, value in SYSCTLS.items():
                 namespace.sysctl(name, value)
@@ -131,7 +132,9 @@ class Site:
             self._add_ipv4_client()
         else:
             self.client.ip("addr del 127.0.0.1/8 dev lo")
-        self._wait_reachable(self.client, VIP6)
+        if not bare:
+            self._add_vips(ipv4_client)
+        self._wait_reachable(self.client, GATEWAY6 if bare else VIP6)
         self._wait_reachable(self.gateway, SERVER4)
 
     def _wire(self):
@@ -142,8 +145,7 @@ class Site:
                                 "netns", f"/proc/self/fd/{far.fd}"], check=True, pass_fds=[far.fd])
         self.gateway.ip(
             "link set lo up", "link set front up", "link set back up",
-            f"addr add {GATEWAY6}/64 dev front nodad", f"addr add {VIP6}/128 dev lo nodad",
-            f"addr add {GATEWAY4}/24 dev back")
+            f"addr add {GATEWAY6}/64 dev front nodad", f"addr add {GATEWAY4}/24 dev back")
         self.client.ip(
             "link set lo up", "link set eth0 up",
             f"addr add {CLIENT6}/64 dev eth0 nodad", f"route add default via {GATEWAY6}")
@@ -152,10 +154,15 @@ class Site:
             *(f"addr add {address}/24 dev eth0" for address in BACKENDS))
 
     def _add_ipv4_client(self):
-        self.client.ip(f"addr add {CLIENT4}/24 dev eth0", "route add default via 198.51.100.1")
-        self.gateway.ip("addr add 198.51.100.1/24 dev front", f"addr add {VIP4}/32 dev lo")
-        self.gateway.sysctl("net.ipv4.ip_forward", 1)
+        self.client.ip(f"addr add {CLIENT4}/24 dev eth0", f"route add default via {FRONT4}")
+        self.gateway.ip(f"addr add {FRONT4}/24 dev front")
         self.server.ip(f"route add default via {GATEWAY4}")
+
+    def _add_vips(self, ipv4_client):
+        self.gateway.ip(f"addr add {VIP6}/128 dev lo nodad")
+        if ipv4_client:
+            self.gateway.ip(f"addr add {VIP4}/32 dev lo")
+            self.gateway.sysctl("net.ipv4.ip_forward", 1)
 
     def _wait_reachable(self, namespace, address):
         """A refusal shows that packets go there and back; a fresh link may take a moment until then."""
