@@ -26,6 +26,7 @@ struct admission_listener {
 	struct admission *admission;
 	const struct config_listener *config;
 	const struct config_bind *bind;
+	bool contested;	  /* see bind_is_contested() */
 	bool transparent; /* flows take sockets of the broker's stock */
 	bool starved;	  /* not watched, as the stock is empty */
 	int fd;
@@ -53,8 +54,8 @@ struct admission {
 };
 
 /*
- * listeners: fd, config, bind and transparent are filled in; the rest is set here. 0 or a negative
- * errno.
+ * listeners: fd, config, bind, contested and transparent are filled in; the rest is set here. 0 or
+ * a negative errno.
  */
 int admission_init(struct admission *admission, struct loop *loop, struct stats *stats,
 	struct broker_stock *stock, struct admission_listener *listeners, size_t n,

@@ -39,28 +39,66 @@
 #define WINDOW_MS	10000U
 #define REPAIRS_MAX	16U
 #define STEPS_LOGGED	16U
+#define OWNER_BACKLOG	128
+#define LOCK_WAIT_MS	2000U /* at start and end; in between there is another look */
 #define OWNER_NAME	"sixgate/network"
 #define NEEDS_NET_ADMIN "CAP_NET_ADMIN is needed: run as root or grant it"
 
 /* ---- one gateway a namespace ---- */
 
+/* Whether who has our name may have it: a gateway of root's, or of our own user's. */
+static bool owner_is_gateway(const struct sockaddr_un *name, socklen_t name_len)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct ucred owner = { 0 };
+	socklen_t len = sizeof(owner);
+	bool known;
+
+	if (fd < 0)
+		return true;
+	known = connect(fd, (const struct sockaddr *)name, name_len) == 0 &&
+		getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &owner, &len) == 0;
+
+	known = known && (owner.uid == 0 || owner.uid == geteuid());
+	close(fd);
+	return known;
+}
+
 static int become_owner(struct net_keeper *keeper)
 {
 	struct sockaddr_un name = { .sun_family = AF_UNIX };
 	socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + sizeof(OWNER_NAME));
-	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	int err;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int err = 0;
 
 	if (fd < 0)
 		return -errno;
 	memcpy(name.sun_path + 1, OWNER_NAME, sizeof(OWNER_NAME) - 1);
-	if (bind(fd, (struct sockaddr *)&name, len) < 0) {
+	if (bind(fd, (struct sockaddr *)&name, len) < 0)
 		err = -errno;
+	else if (listen(fd, OWNER_BACKLOG) < 0)
+		err = -errno;
+	/* Anybody can take the name; that must not keep us from working. */
+	if (err == -EADDRINUSE && !owner_is_gateway(&name, len)) {
+		log_warning("network: a user without rights to it has taken the name by which "
+			    "gateways know each other: find out who with 'ss -xlp'");
+		err = 0;
+	}
+	if (err) {
 		close(fd);
 		return err;
 	}
 	keeper->owner_fd = fd;
 	return 0;
+}
+
+/* Those who came to ask have their answer; their queue must not fill up. */
+static void clear_askers(struct net_keeper *keeper)
+{
+	int fd;
+
+	while ((fd = accept4(keeper->owner_fd, NULL, NULL, SOCK_CLOEXEC)) >= 0)
+		close(fd);
 }
 
 /* ---- a look ---- */
@@ -121,14 +159,14 @@ static void log_obstacles(struct net_keeper *keeper, const struct net_plan *plan
 
 /* Carries a plan out under the journal's lock. */
 static int run_plan(struct net_keeper *keeper, const struct net_plan *plan,
-	const struct net_wanted *wanted, enum net_apply_mode mode,
+	const struct net_wanted *wanted, enum net_apply_mode mode, unsigned wait_ms,
 	struct net_apply_failure *failure)
 {
 	struct net_journal journal = { .fd = -1 };
 	struct net_journal_past past = { 0 };
 	int err;
 
-	err = net_journal_open(&journal, keeper->config->run_directory, &past);
+	err = net_journal_open(&journal, keeper->config->run_directory, wait_ms, &past);
 	if (err) {
 		*failure = (struct net_apply_failure){ .error = err };
 		snprintf(failure->text, sizeof(failure->text), "%.200s/net.journal",
@@ -146,7 +184,7 @@ static int run_plan(struct net_keeper *keeper, const struct net_plan *plan,
 
 /* Of what is wanted, to what is. ret_steps: how many steps it took. */
 static int look(struct net_keeper *keeper, const struct net_wanted *wanted,
-	enum net_apply_mode mode, const char *what, size_t *ret_steps)
+	enum net_apply_mode mode, unsigned wait_ms, const char *what, size_t *ret_steps)
 {
 	struct net_apply_failure failure = { 0 };
 	struct net_plan plan = { 0 };
@@ -157,7 +195,7 @@ static int look(struct net_keeper *keeper, const struct net_wanted *wanted,
 	if (err)
 		failure.error = err;
 	else if (plan.n_steps > 0)
-		err = run_plan(keeper, &plan, wanted, mode, &failure);
+		err = run_plan(keeper, &plan, wanted, mode, wait_ms, &failure);
 	if (!err)
 		log_obstacles(keeper, &plan);
 	if (err && (mode == NET_APPLY_ALL_OR_NOTHING ||
@@ -209,7 +247,8 @@ static void on_look_due(struct timer *timer)
 	bool insists;
 	int err;
 
-	err = look(keeper, &keeper->wanted, NET_APPLY_AS_FAR_AS_POSSIBLE, "put back", &steps);
+	err = look(keeper, &keeper->wanted, NET_APPLY_AS_FAR_AS_POSSIBLE, 0, "put back", &steps);
+	clear_askers(keeper);
 	insists = somebody_insists(keeper, steps > 0 && !err);
 	if (insists && keeper->backoff_ms == 0)
 		log_warning("network: somebody keeps changing what is ours, or takes it away: find "
@@ -299,7 +338,8 @@ static int start_active(struct net_keeper *keeper)
 	}
 	err = check_nft(keeper);
 	if (!err)
-		err = look(keeper, &keeper->wanted, NET_APPLY_ALL_OR_NOTHING, "set up", &steps);
+		err = look(keeper, &keeper->wanted, NET_APPLY_ALL_OR_NOTHING, LOCK_WAIT_MS,
+			"set up", &steps);
 	if (!err)
 		look_at(keeper, keeper->loop->now_ms + PATROL_MS);
 	return err;
@@ -354,7 +394,8 @@ void net_keeper_stop(struct net_keeper *keeper)
 	loop_timer_cancel(keeper->loop, &keeper->timer);
 	keeper->backoff_ms = 0;
 	if (keeper->apply.route.fd >= 0 && !keeper->config->network.keep)
-		(void)look(keeper, &nothing, NET_APPLY_AS_FAR_AS_POSSIBLE, "taken away", &steps);
+		(void)look(keeper, &nothing, NET_APPLY_AS_FAR_AS_POSSIBLE, LOCK_WAIT_MS,
+			"taken away", &steps);
 	else if (keeper->config->network.keep)
 		log_info("network: kept, as the configuration says");
 	net_wanted_clear(&keeper->wanted);

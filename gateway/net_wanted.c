@@ -8,20 +8,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bind.h"
 #include "prefix.h"
 
-/*
- * An order of binds in which the narrower comes first: the longer prefix or, with the same, fewer
- * ports. Only these two count, as binds of one socket address are refused by the configuration.
- */
 static int compare_binds(const void *a, const void *b)
 {
 	const struct config_bind *const *x = a, *const *y = b;
-	int px = (*x)->prefix_len, py = (*y)->prefix_len;
-	int nx = (*x)->port_max - sockaddr_port(&(*x)->addr);
-	int ny = (*y)->port_max - sockaddr_port(&(*y)->addr);
 
-	return px != py ? py - px : nx - ny;
+	return bind_compare(*x, *y);
 }
 
 static void put_host(const struct sockaddr_any *addr, uint8_t ret_bytes[16])
@@ -46,7 +40,8 @@ static int add_addr(struct net_wanted *wanted, const struct config_address *addr
 		.unpreferred = vip && sockaddr_family(&address->addr) == AF_INET6,
 	};
 
-	if (vip && addr.family == AF_INET)
+	/* The kernel has one scope for all addresses of a subnet. */
+	if (vip && addr.family == AF_INET && addr.prefix_len == 32)
 		addr.scope = RT_SCOPE_HOST;
 	put_host(&address->addr, addr.addr);
 	snprintf(addr.ifname, sizeof(addr.ifname), "%s", ifname);
@@ -180,40 +175,41 @@ static int add_bind_rule(
 	return add_nft(wanted, &rule);
 }
 
-/* Whether `wide` would divert packets that are meant for the socket of `narrow`. */
-static bool covers(const struct config_bind *wide, const struct config_bind *narrow)
-{
-	const struct prefix a = { wide->addr, wide->prefix_len };
-	const struct prefix b = { narrow->addr, narrow->prefix_len };
-
-	return wide->prefix_len <= narrow->prefix_len && prefix_overlaps(&a, &b) &&
-	       sockaddr_port(&wide->addr) <= narrow->port_max &&
-	       wide->port_max >= sockaddr_port(&narrow->addr);
-}
-
 /* An ordinary listener in the midst of a diverted one has to be spared. */
 static bool is_covered(
 	const struct config_bind *const *binds, size_t n, const struct config_bind *bind)
 {
 	for (size_t i = 0; i < n; i++)
-		if (config_bind_diverted(binds[i]) && covers(binds[i], bind))
+		if (config_bind_diverted(binds[i]) && bind_covers(binds[i], bind))
 			return true;
 	return false;
 }
 
-static int add_bind_rules(
+/* Ports from which this machine may have connections of its own must stay tracked. */
+static bool may_go_untracked(const struct config_network *network, const struct config_bind *bind)
+{
+	bool own = bind->prefix_len == 0 || bind->prefix_len == prefix_full_len(&bind->addr);
+
+	return sockaddr_port(&bind->addr) == bind->port_max || !own || is_vip(network, bind);
+}
+
+static int add_bind_rules(const struct config_network *network,
 	const struct config_bind *const *binds, size_t n, bool notrack, struct nft_wanted *wanted)
 {
 	int err = 0;
 
 	for (size_t i = 0; i < n && !err; i++) {
-		if (config_bind_diverted(binds[i]))
+		if (config_bind_diverted(binds[i])) {
 			err = add_bind_rule(wanted, NFT_RULE_DIVERT, binds[i]);
-		else if (is_covered(binds, n, binds[i]))
+			/* Without our socket they would find a service of the gateway's own. */
+			if (!err)
+				err = add_bind_rule(wanted, NFT_RULE_REFUSE, binds[i]);
+		} else if (is_covered(binds, n, binds[i]))
 			err = add_bind_rule(wanted, NFT_RULE_PASS, binds[i]);
 	}
 	for (size_t i = 0; i < n && notrack && !err; i++)
-		err = add_bind_rule(wanted, NFT_RULE_NOTRACK, binds[i]);
+		if (may_go_untracked(network, binds[i]))
+			err = add_bind_rule(wanted, NFT_RULE_NOTRACK, binds[i]);
 	return err;
 }
 
@@ -279,7 +275,8 @@ int net_wanted_make(const struct config *config, bool has_conntrack, struct net_
 			err = add_nft(&wanted.nft, &transparent);
 	}
 	if (!err)
-		err = add_bind_rules(binds, n, wants_notrack(network, has_conntrack), &wanted.nft);
+		err = add_bind_rules(
+			network, binds, n, wants_notrack(network, has_conntrack), &wanted.nft);
 	free(binds);
 	if (err) {
 		net_wanted_clear(&wanted);

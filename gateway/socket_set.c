@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bind.h"
 #include "listener.h"
 #include "net_wanted.h"
 
@@ -28,33 +29,63 @@ static const char *remedy(int err)
 	}
 }
 
-static int open_bind(struct socket_set *set, const struct config_listener *config,
-	const struct config_bind *bind, bool absent, size_t column,
-	char error[SOCKET_SET_ERROR_MAX])
+static int open_bind(struct socket_set *set, const struct config *config,
+	const struct config_listener *listener, const struct config_bind *bind, bool absent,
+	size_t column)
 {
-	char text[CONFIG_BIND_TEXT_MAX];
-	int err;
+	bool contested = bind_is_contested(config, bind);
+	int err = 0;
 
-	err = listener_probe(config, bind, absent);
 	for (size_t w = 0; w < set->n_workers && !err; w++) {
 		struct admission_listener *socket = &set->sockets[w * set->n_binds + column];
 
-		socket->config = config;
+		socket->config = listener;
 		socket->bind = bind;
-		socket->transparent = config_is_transparent(config);
-		err = listener_open(config, bind, absent, &socket->fd);
+		socket->contested = contested;
+		socket->transparent = config_is_transparent(listener);
+		err = listener_open(listener, bind, absent, &socket->fd);
 	}
-	if (err)
-		snprintf(error, SOCKET_SET_ERROR_MAX, "listener %s: cannot listen on %s: %s; %s",
-			config->name, config_bind_text(bind, text), strerror(-err), remedy(err));
 	return err;
+}
+
+/*
+ * All are tried before any is opened: ours may be on the same port, some on one address and one on
+ * all, and are no strangers to each other.
+ */
+static int open_all(
+	struct socket_set *set, const struct config *config, char error[SOCKET_SET_ERROR_MAX])
+{
+	char text[CONFIG_BIND_TEXT_MAX];
+
+	for (int pass = 0; pass < 2; pass++) {
+		size_t column = 0;
+
+		for (size_t i = 0; i < config->n_listeners; i++) {
+			const struct config_listener *listener = &config->listeners[i];
+
+			for (size_t b = 0; b < listener->n_binds; b++) {
+				const struct config_bind *bind = &listener->binds[b];
+				bool absent = net_wanted_brings(config, bind);
+				int err = pass == 0 ? listener_probe(listener, bind, absent)
+						    : open_bind(set, config, listener, bind, absent,
+							      column++);
+
+				if (!err)
+					continue;
+				snprintf(error, SOCKET_SET_ERROR_MAX,
+					"listener %s: cannot listen on %s: %s; %s", listener->name,
+					config_bind_text(bind, text), strerror(-err), remedy(err));
+				return err;
+			}
+		}
+	}
+	return 0;
 }
 
 int socket_set_open(struct socket_set *set, const struct config *config, size_t n_workers,
 	char error[SOCKET_SET_ERROR_MAX])
 {
-	size_t column = 0;
-	int err = 0;
+	int err;
 
 	*set = (struct socket_set){ .n_workers = n_workers };
 	for (size_t i = 0; i < config->n_listeners; i++)
@@ -66,11 +97,7 @@ int socket_set_open(struct socket_set *set, const struct config *config, size_t 
 	}
 	for (size_t i = 0; i < n_workers * set->n_binds; i++)
 		set->sockets[i].fd = -1;
-	for (size_t i = 0; i < config->n_listeners && !err; i++)
-		for (size_t b = 0; b < config->listeners[i].n_binds && !err; b++)
-			err = open_bind(set, &config->listeners[i], &config->listeners[i].binds[b],
-				net_wanted_brings(config, &config->listeners[i].binds[b]), column++,
-				error);
+	err = open_all(set, config, error);
 	if (err)
 		socket_set_destroy(set);
 	return err;

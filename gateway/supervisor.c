@@ -658,13 +658,15 @@ static int supervisor_start(struct supervisor *supervisor)
 		log_error("%s", error);
 		return err;
 	}
+	/* A signal to end waits until what is being set up can be taken away again. */
+	err = open_signals(supervisor);
+	if (err)
+		return err;
 	/* Whoever is led to our sockets from now on finds them open. */
 	err = net_keeper_start(&supervisor->network, &supervisor->loop, config);
 	if (err)
 		return err;
 	err = make_shared(supervisor);
-	if (!err)
-		err = open_signals(supervisor);
 	if (!err)
 		err = child_start(&supervisor->logger);
 	for (size_t i = 0; i < supervisor->n_workers && !err; i++)

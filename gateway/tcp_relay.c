@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "bind.h"
 #include "clock.h"
 #include "identity.h"
 #include "peer_watch.h"
@@ -573,7 +574,7 @@ static int find_local(struct flow *flow, const struct admission_listener *listen
 	socklen_t len = sizeof(flow->local);
 
 	flow->local = listener->bind->addr;
-	if ((sockaddr_is_any(&flow->local) || config_bind_diverted(listener->bind)) &&
+	if ((sockaddr_is_any(&flow->local) || listener->contested) &&
 		getsockname(flow->side[FLOW_CLIENT].end.fd, &flow->local.sa, &len) < 0)
 		return -errno;
 	sockaddr_unmap(&flow->client);
@@ -598,6 +599,10 @@ static void choose_backend(
 
 	flow->identity = (uint8_t)(sockaddr_family(&flow->client) == AF_INET ? config->identity
 									     : config->identity_v6);
+	if (listener->contested && !bind_is_meant(relay->config, listener->bind, &flow->local)) {
+		refuse(relay, flow, "no listener is there, or another one");
+		return;
+	}
 	if (flow->identity == IDENTITY_REFUSE) {
 		refuse(relay, flow, "identity-ipv6 refuses IPv6 clients");
 		return;
@@ -729,7 +734,9 @@ int tcp_relay_init(struct tcp_relay *relay, struct loop *loop, const struct conf
 {
 	int err;
 
-	*relay = (struct tcp_relay){ .loop = loop, .stats = stats, .own = { .fd = -1 } };
+	*relay = (struct tcp_relay){
+		.loop = loop, .config = config, .stats = stats, .own = { .fd = -1 }
+	};
 	relay->misses_said = stats->value[STATS_BUFFER_MISSES] + stats->value[STATS_PIPE_MISSES];
 	list_init(&relay->turns);
 	flow_table_init(&relay->flows, loop, stats, limits->flows);

@@ -21,6 +21,7 @@
 
 struct tcp_relay {
 	struct loop *loop;
+	const struct config *config;
 	struct stats *stats;
 	struct flow_table flows;
 	struct stream_pool streams;

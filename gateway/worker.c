@@ -131,6 +131,8 @@ static void replenish_stock(struct worker *worker)
 		return;
 	if (send(worker->setup->channel_fd, &message, 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1)
 		worker->stock.asked = true;
+	/* The answer may fail to come, or bring nothing. */
+	loop_timer_set(&worker->loop, &worker->stock_timer, worker->loop.now_ms + STOCK_RETRY_MS);
 }
 
 static void on_stock_due(struct timer *timer)
@@ -141,16 +143,17 @@ static void on_stock_due(struct timer *timer)
 	replenish_stock(worker);
 }
 
-static void on_sockets(struct worker *worker)
+static void on_sockets(struct worker *worker, size_t before)
 {
 	unsigned suppressed = 0;
 
-	if (worker->stock.n > 0) {
+	if (worker->stock.n > before) {
 		worker->stock.asked = false;
+		loop_timer_cancel(&worker->loop, &worker->stock_timer);
 		admission_restocked(&worker->admission);
 		return;
 	}
-	loop_timer_set(&worker->loop, &worker->stock_timer, worker->loop.now_ms + STOCK_RETRY_MS);
+	/* Asked for again when the timer fires, not sooner. */
 	if (log_allowed(&worker->stock_log, worker->loop.now_ms, &suppressed))
 		log_warning(
 			"clients of transparent listeners wait: the supervisor has no "
@@ -161,6 +164,7 @@ static void on_sockets(struct worker *worker)
 static void on_channel(struct loop_source *source, uint32_t events)
 {
 	struct worker *worker = list_entry(source, struct worker, channel);
+	size_t before = worker->stock.n;
 	char message = 0;
 	int n = broker_receive(&worker->stock, worker->setup->channel_fd, &message);
 
@@ -173,7 +177,7 @@ static void on_channel(struct loop_source *source, uint32_t events)
 	} else if (message == WORKER_DRAIN) {
 		start_drain(worker);
 	} else if (message == WORKER_SOCKETS) {
-		on_sockets(worker);
+		on_sockets(worker, before);
 	} else if (message == WORKER_END) {
 		worker->ending = true;
 	}

@@ -43,24 +43,31 @@ static bool holds(const struct nlmsghdr *message, size_t body)
 	return message->nlmsg_len >= NLMSG_LENGTH((uint32_t)body);
 }
 
+/* Of others' routes, which may be many, only local ones: one may have been what we wanted, too. */
+static bool concerns_route(const struct nlmsghdr *message)
+{
+	const struct rtmsg *body = NLMSG_DATA(message);
+
+	return holds(message, sizeof(*body)) &&
+	       (body->rtm_protocol == NET_MARK ||
+		       (message->nlmsg_type == RTM_DELROUTE && body->rtm_type == RTN_LOCAL));
+}
+
 static unsigned judge_route(const struct nlmsghdr *message)
 {
 	switch (message->nlmsg_type) {
 	case RTM_NEWLINK:
 	case RTM_DELLINK:
 		return NET_WATCH_LINKS;
-	case RTM_NEWADDR:
 	case RTM_DELADDR:
+	case RTM_DELRULE:
+		return NET_WATCH_OURS; /* somebody else's may have been what we wanted, too */
+	case RTM_NEWADDR:
 		return has_mark(message, sizeof(struct ifaddrmsg), IFA_PROTO) ? NET_WATCH_OURS : 0;
 	case RTM_NEWROUTE:
 	case RTM_DELROUTE:
-		return holds(message, sizeof(struct rtmsg)) &&
-				       ((const struct rtmsg *)NLMSG_DATA(message))->rtm_protocol ==
-					       NET_MARK
-			       ? NET_WATCH_OURS
-			       : 0;
+		return concerns_route(message) ? NET_WATCH_OURS : 0;
 	case RTM_NEWRULE:
-	case RTM_DELRULE:
 		return has_mark(message, sizeof(struct fib_rule_hdr), FRA_PROTOCOL) ? NET_WATCH_OURS
 										    : 0;
 	default:

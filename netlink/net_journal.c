@@ -21,8 +21,8 @@
  * An application begins with an empty file; a file that is empty tells of none. The lock is on the
  * file itself and goes with the process.
  */
-#define FILE_NAME    "net.journal"
-#define WAIT_NS	     5000000000LL
+#define FILE_NAME "net.journal"
+
 #define POLL_NS	     20000000L
 #define LINE_MAX_LEN (NET_TEXT_MAX + 64)
 /* No journal of ours is larger: two lines each to do and to undo some 20,000 steps. */
@@ -188,10 +188,10 @@ static int64_t now_ns(void)
 	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-static int lock(int fd)
+static int lock(int fd, unsigned wait_ms)
 {
 	const struct timespec pause = { .tv_nsec = POLL_NS };
-	int64_t deadline = now_ns() + WAIT_NS;
+	int64_t deadline = now_ns() + (int64_t)wait_ms * 1000000;
 
 	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		if (errno != EWOULDBLOCK && errno != EINTR)
@@ -203,8 +203,8 @@ static int lock(int fd)
 	return 0;
 }
 
-int net_journal_open(
-	struct net_journal *journal, const char *directory, struct net_journal_past *ret_past)
+int net_journal_open(struct net_journal *journal, const char *directory, unsigned wait_ms,
+	struct net_journal_past *ret_past)
 {
 	struct net_journal_past past;
 	int dir, fd, err;
@@ -220,7 +220,7 @@ int net_journal_open(
 	close(dir);
 	if (err)
 		return err;
-	if ((err = lock(fd)) || (err = read_file(fd, &past))) {
+	if ((err = lock(fd, wait_ms)) || (err = read_file(fd, &past))) {
 		close(fd);
 		return err;
 	}

@@ -35,12 +35,12 @@ struct net_journal_past {
 };
 
 /*
- * Opens directory/net.journal, creating both, and locks it, waiting for up to 5 s. 0; -EWOULDBLOCK:
- * another process keeps the lock; or a negative errno. ret_past may be NULL. A file that cannot be
- * made sense of counts as interrupted at step 0.
+ * Opens directory/net.journal, creating both, and locks it, waiting for up to wait_ms. 0;
+ * -EWOULDBLOCK: another process keeps the lock; or a negative errno. ret_past may be NULL. A file
+ * that cannot be made sense of counts as interrupted at step 0.
  */
-int net_journal_open(
-	struct net_journal *journal, const char *directory, struct net_journal_past *ret_past);
+int net_journal_open(struct net_journal *journal, const char *directory, unsigned wait_ms,
+	struct net_journal_past *ret_past);
 /* Unlocks. Takes a closed one. */
 void net_journal_close(struct net_journal *journal);
 

@@ -169,6 +169,34 @@ static bool addr_stays(
 	return false;
 }
 
+static bool same_subnet(const uint8_t *a, const uint8_t *b, unsigned bits)
+{
+	for (unsigned bit = 0; bit < bits; bit++)
+		if ((a[bit / 8] ^ b[bit / 8]) & 0x80U >> bit % 8)
+			return false;
+	return true;
+}
+
+/*
+ * Whether the kernel would take others along: with the first IPv4 address of a subnet go all that
+ * were added later, unless the link promotes them.
+ */
+static bool carries_others(const struct net_addr *addr, const struct net_state *actual)
+{
+	if (addr->family != AF_INET || addr->flags & IFA_F_SECONDARY)
+		return false;
+	for (size_t i = 0; i < actual->n_addrs; i++) {
+		const struct net_addr *other = &actual->addrs[i];
+
+		if (other->family == AF_INET && other->flags & IFA_F_SECONDARY &&
+			!is_ours(other->protocol) && other->index == addr->index &&
+			other->prefix_len == addr->prefix_len &&
+			same_subnet(other->addr, addr->addr, addr->prefix_len))
+			return true;
+	}
+	return false;
+}
+
 static int remove_addrs(
 	struct net_plan *plan, const struct net_state *wanted, const struct net_state *actual)
 {
@@ -177,7 +205,8 @@ static int remove_addrs(
 	for (size_t i = 0; !err && i < actual->n_addrs; i++) {
 		const struct net_addr *addr = &actual->addrs[i];
 
-		if (is_ours(addr->protocol) && !addr_stays(addr, wanted, actual))
+		if (is_ours(addr->protocol) && !addr_stays(addr, wanted, actual) &&
+			!carries_others(addr, actual))
 			err = remove_addr(plan, addr);
 	}
 	return err;

@@ -1,6 +1,7 @@
 #include "net_step.h"
 
 #include <errno.h>
+#include <linux/rtnetlink.h>
 #include <stdalign.h>
 #include <string.h>
 
@@ -34,14 +35,22 @@ static int take_addr(void *userdata, const struct nlmsghdr *message, size_t len)
 	return 0;
 }
 
+static bool is_own_address(const struct net_route *route)
+{
+	return route->type == RTN_LOCAL && route->dst_len == 8 * net_family_len(route->family);
+}
+
 static int take_route(void *userdata, const struct nlmsghdr *message, size_t len)
 {
 	struct search *search = userdata;
 	const struct net_route *want = &search->step->route;
 	struct net_route route;
 
-	/* A route that needs no link may have one: IPv6 says "lo". */
-	if (rtnl_decode_route(message, len, &route) || (want->index && route.index != want->index))
+	if (rtnl_decode_route(message, len, &route))
+		return 0;
+	/* A route that needs no link may have one: IPv6 says "lo". An address of this machine is
+	 * one, whatever link it is on. */
+	if (want->index && route.index != want->index && !is_own_address(want))
 		return 0;
 	route.index = want->index;
 	memcpy(route.ifname, want->ifname, sizeof(route.ifname));

@@ -44,8 +44,8 @@ static int open_groups(int protocol, const unsigned *groups, size_t n, size_t bu
 int net_watch_open(struct net_watch *watch, size_t buffer)
 {
 	static const unsigned route_groups[] = { RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR,
-		RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_RULE,
-		RTNLGRP_IPV6_RULE };
+		RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_IFINFO, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE,
+		RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE };
 	static const unsigned nft_groups[] = { NFNLGRP_NFTABLES };
 	struct net_watch opened = { .route_fd = -1, .nft_fd = -1 };
 	int err;

@@ -6,6 +6,8 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/rtnetlink.h>
+#include <net/if_arp.h>
+#include <netinet/tcp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,6 +19,7 @@
 #define IP4_DADDR 16U
 #define SPORT	  0U
 #define DPORT	  2U
+#define TCP_FLAGS 13U
 
 /* Sticky: once an expression could not be made, the rest are left out and err says so. */
 struct builder {
@@ -106,6 +109,15 @@ static void match_local(struct builder *builder, bool answer)
 	compare(builder, NFT_CMP_EQ, &local, sizeof(local));
 }
 
+/* What this machine says to itself is no client's. */
+static void match_outside(struct builder *builder)
+{
+	const uint16_t loopback = ARPHRD_LOOPBACK;
+
+	load_meta(builder, NFT_META_IIFTYPE);
+	compare(builder, NFT_CMP_NEQ, &loopback, sizeof(loopback));
+}
+
 static void match_address(struct builder *builder, const struct nft_rule *rule, bool answer)
 {
 	static const uint8_t zero[16];
@@ -115,6 +127,8 @@ static void match_address(struct builder *builder, const struct nft_rule *rule, 
 
 	if (rule->prefix_len == 0) {
 		match_local(builder, answer);
+		if (rule->kind == NFT_RULE_DIVERT || rule->kind == NFT_RULE_REFUSE)
+			match_outside(builder);
 		return;
 	}
 	load_payload(builder, NFT_PAYLOAD_NETWORK_HEADER,
@@ -158,6 +172,21 @@ static void accept_packet(struct builder *builder)
 	set_u32(expr, NFTNL_EXPR_IMM_VERDICT, NF_ACCEPT);
 }
 
+/* Of packets that begin a connection: none of ours is begun by others than clients. */
+static void refuse(struct builder *builder)
+{
+	const uint8_t mask = TH_SYN | TH_ACK, zero = 0, syn = TH_SYN;
+	struct nftnl_expr *expr;
+
+	load_payload(builder, NFT_PAYLOAD_TRANSPORT_HEADER, TCP_FLAGS, sizeof(mask));
+	mask_register(builder, &mask, &zero, sizeof(mask));
+	compare(builder, NFT_CMP_EQ, &syn, sizeof(syn));
+	expr = add(builder, "reject");
+	set_u32(expr, NFTNL_EXPR_REJECT_TYPE, NFT_REJECT_TCP_RST);
+	if (expr)
+		nftnl_expr_set_u8(expr, NFTNL_EXPR_REJECT_CODE, 0);
+}
+
 /* The rule ends here if no socket is bound to that address and port. */
 static void divert(struct builder *builder, const struct nft_rule *rule)
 {
@@ -174,15 +203,24 @@ static void divert(struct builder *builder, const struct nft_rule *rule)
 	accept_packet(builder);
 }
 
+static void match_socket(struct builder *builder, uint32_t key, uint8_t value)
+{
+	struct nftnl_expr *expr = add(builder, "socket");
+
+	set_u32(expr, NFTNL_EXPR_SOCKET_KEY, key);
+	set_u32(expr, NFTNL_EXPR_SOCKET_DREG, NFT_REG_1);
+	compare(builder, NFT_CMP_EQ, &value, sizeof(value));
+}
+
 static void mark_transparent(struct builder *builder, const struct nft_rule *rule)
 {
 	const uint32_t keep = ~rule->mask, bits = rule->mark & rule->mask;
-	const uint8_t yes = 1;
-	struct nftnl_expr *expr = add(builder, "socket");
+	struct nftnl_expr *expr;
 
-	set_u32(expr, NFTNL_EXPR_SOCKET_KEY, NFT_SOCKET_TRANSPARENT);
-	set_u32(expr, NFTNL_EXPR_SOCKET_DREG, NFT_REG_1);
-	compare(builder, NFT_CMP_EQ, &yes, sizeof(yes));
+	match_socket(builder, NFT_SOCKET_TRANSPARENT, 1);
+	/* A listener on all addresses is found for packets that are on their way to somebody else.
+	 */
+	match_socket(builder, NFT_SOCKET_WILDCARD, 0);
 	load_meta(builder, NFT_META_MARK);
 	mask_register(builder, &keep, &bits, sizeof(keep));
 	expr = add(builder, "meta");
@@ -219,6 +257,9 @@ int nft_rule_fill(struct nftnl_rule *object, const struct nft_rule *rule, bool a
 		break;
 	case NFT_RULE_PASS:
 		accept_packet(&builder);
+		break;
+	case NFT_RULE_REFUSE:
+		refuse(&builder);
 		break;
 	case NFT_RULE_TRANSPARENT:
 		mark_transparent(&builder, rule);
@@ -259,6 +300,8 @@ static void say_match(struct text *text, const struct nft_rule *rule)
 	if (rule->prefix_len == 0) {
 		say(text, "meta nfproto %s fib daddr type local ",
 			rule->family == AF_INET6 ? "ipv6" : "ipv4");
+		if (rule->kind == NFT_RULE_DIVERT || rule->kind == NFT_RULE_REFUSE)
+			say(text, "meta iiftype != loopback ");
 	} else {
 		inet_ntop(rule->family, rule->addr, addr, sizeof(addr));
 		say(text, "%s daddr %s", ip, addr);
@@ -291,9 +334,12 @@ int nft_table_rule_text(const struct nft_rule *rule, char *buf, size_t size)
 	case NFT_RULE_PASS:
 		say(&text, "accept");
 		break;
+	case NFT_RULE_REFUSE:
+		say(&text, "tcp flags & (syn | ack) == syn reject with tcp reset");
+		break;
 	case NFT_RULE_TRANSPARENT:
 		say(&text,
-			"meta nfproto ipv4 meta l4proto %s socket transparent 1 "
+			"meta nfproto ipv4 meta l4proto %s socket transparent 1 socket wildcard 0 "
 			"meta mark set meta mark & 0x%08x | 0x%08x",
 			rule->l4proto == IPPROTO_UDP ? "udp" : "tcp", ~rule->mask,
 			rule->mark & rule->mask);

@@ -76,7 +76,7 @@ static int set_up(void **state)
 	strcpy(f->directory, "/tmp/sixgate-apply-XXXXXX");
 	assert_non_null(mkdtemp(f->directory));
 	snprintf(f->file, sizeof(f->file), "%s/net.journal", f->directory);
-	assert_int_equal(net_journal_open(&f->journal, f->directory, NULL), 0);
+	assert_int_equal(net_journal_open(&f->journal, f->directory, 100, NULL), 0);
 	memcpy(f->kernel.has, before, sizeof(before));
 	*state = f;
 	return 0;
@@ -261,7 +261,7 @@ static void test_journal_fails(void **state)
 		bool undone = k <= NFT;
 
 		net_journal_close(&f->journal);
-		assert_int_equal(net_journal_open(&f->journal, f->directory, NULL), 0);
+		assert_int_equal(net_journal_open(&f->journal, f->directory, 100, NULL), 0);
 		f->kernel = (struct kernel){ .fail_too = k, .does_it = true };
 		memcpy(f->kernel.has, before, sizeof(before));
 		assert_int_equal(net_apply_steps(spoil_journal, f, &plan, &f->journal,

@@ -26,9 +26,9 @@ static void make(struct event *event, uint16_t type, size_t body, uint16_t attr,
 	message->nlmsg_len = (uint32_t)NLMSG_LENGTH(NLMSG_ALIGN(body));
 	header = (void *)(event->bytes + message->nlmsg_len);
 	header->nla_type = attr;
-	header->nla_len = (uint16_t)(NLA_HDRLEN + value_len);
+	header->nla_len = (uint16_t)(sizeof(*header) + value_len);
 	memcpy(header + 1, value, value_len);
-	message->nlmsg_len += NLA_ALIGN(header->nla_len);
+	message->nlmsg_len += NLMSG_ALIGN((uint32_t)header->nla_len);
 	event->len = message->nlmsg_len;
 }
 
@@ -39,9 +39,7 @@ static void test_addresses_and_rules(void **state)
 		size_t body;
 		uint16_t attr;
 	} kinds[] = { { RTM_NEWADDR, sizeof(struct ifaddrmsg), IFA_PROTO },
-		{ RTM_DELADDR, sizeof(struct ifaddrmsg), IFA_PROTO },
-		{ RTM_NEWRULE, sizeof(struct fib_rule_hdr), FRA_PROTOCOL },
-		{ RTM_DELRULE, sizeof(struct fib_rule_hdr), FRA_PROTOCOL } };
+		{ RTM_NEWRULE, sizeof(struct fib_rule_hdr), FRA_PROTOCOL } };
 	const uint8_t ours = 166, other = 165;
 	struct event event;
 
@@ -57,6 +55,11 @@ static void test_addresses_and_rules(void **state)
 		make(&event, kinds[i].type, kinds[i].body, 60, &ours, 1);
 		assert_int_equal(net_event_route(event.bytes, event.len), 0);
 	}
+	/* What is removed may have been in the place of ours. */
+	make(&event, RTM_DELADDR, sizeof(struct ifaddrmsg), IFA_PROTO, &other, 1);
+	assert_int_equal(net_event_route(event.bytes, event.len), NET_WATCH_OURS);
+	make(&event, RTM_DELRULE, sizeof(struct fib_rule_hdr), FRA_PROTOCOL, &other, 1);
+	assert_int_equal(net_event_route(event.bytes, event.len), NET_WATCH_OURS);
 }
 
 static void test_routes(void **state)
@@ -66,6 +69,10 @@ static void test_routes(void **state)
 
 	(void)state;
 	make(&event, RTM_DELROUTE, sizeof(*body), RTA_OIF, "\1\0\0\0", 4);
+	assert_int_equal(net_event_route(event.bytes, event.len), 0);
+	body->rtm_type = RTN_LOCAL;
+	assert_int_equal(net_event_route(event.bytes, event.len), NET_WATCH_OURS);
+	body->rtm_type = RTN_UNICAST;
 	assert_int_equal(net_event_route(event.bytes, event.len), 0);
 	body->rtm_protocol = 166;
 	assert_int_equal(net_event_route(event.bytes, event.len), NET_WATCH_OURS);

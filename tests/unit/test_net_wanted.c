@@ -98,15 +98,21 @@ static void test_prefixes_and_ranges_are_local_and_diverted(void **state)
 		assert_string_equal(wanted.net.routes[i].ifname, "lo");
 	}
 	assert_int_equal(wanted.net.n_rules, 0);
-	assert_int_equal(wanted.nft.n_rules, 4);
+	assert_int_equal(wanted.nft.n_rules, 8);
 	assert_rule(&wanted.nft, 0,
 		"ip6 daddr 2001:db8::1 tcp dport 1000-2000 tproxy ip6 to [2001:db8::1]:1000 "
 		"accept");
+	/* Without our socket, a client must not get to whoever else listens there. */
 	assert_rule(&wanted.nft, 1,
-		"ip6 daddr 2001:db8::9 meta l4proto tcp tproxy ip6 to [2001:db8::9]:1 accept");
+		"ip6 daddr 2001:db8::1 tcp dport 1000-2000 tcp flags & (syn | ack) == syn reject "
+		"with tcp reset");
 	assert_rule(&wanted.nft, 2,
+		"ip6 daddr 2001:db8::9 meta l4proto tcp tproxy ip6 to [2001:db8::9]:1 accept");
+	assert_int_equal(wanted.nft.rules[3].kind, NFT_RULE_REFUSE);
+	assert_rule(&wanted.nft, 4,
 		"ip6 daddr 2001:db8:1::/64 tcp dport 443 tproxy ip6 to [2001:db8:1::]:443 accept");
-	assert_rule(&wanted.nft, 3,
+	assert_int_equal(wanted.nft.rules[5].kind, NFT_RULE_REFUSE);
+	assert_rule(&wanted.nft, 6,
 		"ip daddr 203.0.113.0/24 tcp dport 80 tproxy ip to 203.0.113.0:80 accept");
 	net_wanted_clear(&wanted);
 }
@@ -121,11 +127,12 @@ static void test_narrower_listeners_come_first_and_are_spared(void **state)
 	     "listener \"one\" { bind = \"[2001:db8::5]:443\" pool = \"p\" }\n"
 	     "listener \"some\" { bind = \"[2001:db8::/64]:443\" pool = \"p\" }" POOL,
 		true, &wanted);
-	assert_int_equal(wanted.nft.n_rules, 3); /* no section: conntrack is not our business */
+	assert_int_equal(wanted.nft.n_rules, 5); /* no section: conntrack is not our business */
 	assert_rule(&wanted.nft, 0, "ip6 daddr 2001:db8::5 tcp dport 443 accept");
 	assert_rule(&wanted.nft, 1,
 		"ip6 daddr 2001:db8::/64 tcp dport 443 tproxy ip6 to [2001:db8::]:443 accept");
-	assert_rule(&wanted.nft, 2,
+	assert_int_equal(wanted.nft.rules[2].kind, NFT_RULE_REFUSE);
+	assert_rule(&wanted.nft, 3,
 		"ip6 daddr 2001:db8::/32 meta l4proto tcp tproxy ip6 to [2001:db8::]:1 accept");
 	net_wanted_clear(&wanted);
 }
@@ -179,6 +186,23 @@ static void test_notrack(void **state)
 	}
 }
 
+/* Ports from which the machine may have connections of its own stay tracked. */
+static void test_ranges_on_own_addresses_stay_tracked(void **state)
+{
+	struct net_wanted wanted;
+	size_t n = 0;
+
+	(void)state;
+	make("network { interface = \"eth0\" address = \"2001:db8::1\" notrack = yes }\n"
+	     "listener \"a\" { bind = { \"[2001:db8::1]:1000-2000\", \"[2001:db8::2]:*\",\n"
+	     " \"0.0.0.0:1000-2000\", \"203.0.113.0/24:*\", \"[::]:80\" } pool = \"p\" }" POOL,
+		true, &wanted);
+	for (size_t i = 0; i < wanted.nft.n_rules; i++)
+		n += wanted.nft.rules[i].kind == NFT_RULE_NOTRACK;
+	assert_int_equal(n, 3); /* the VIP, the prefix and the single port */
+	net_wanted_clear(&wanted);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -188,6 +212,7 @@ int main(void)
 		cmocka_unit_test(test_narrower_listeners_come_first_and_are_spared),
 		cmocka_unit_test(test_transparent_marks_answers),
 		cmocka_unit_test(test_notrack),
+		cmocka_unit_test(test_ranges_on_own_addresses_stay_tracked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,27 @@
+/*
+ * bind - which of several listeners' binds a client is for: plain functions over plain data.
+ *
+ * Of binds that overlap the narrower one gets the client: the longer prefix; with the same, fewer
+ * ports; with as many, those that begin at the smaller one.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "config.h"
+
+/* Less than 0: a is narrower; more: b is. */
+int bind_compare(const struct config_bind *a, const struct config_bind *b);
+
+/* Whether every address of `narrow` is in `wide`, and a port. */
+bool bind_covers(const struct config_bind *wide, const struct config_bind *narrow);
+
+/*
+ * Whether it takes a look at the address that a client connected to, to know that the kernel has
+ * brought it to the right socket.
+ */
+bool bind_is_contested(const struct config *config, const struct config_bind *bind);
+
+/* That look: the address is in the bind, and in none of the configuration's that is narrower. */
+bool bind_is_meant(const struct config *config, const struct config_bind *bind,
+	const struct sockaddr_any *local);
