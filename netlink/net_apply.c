@@ -45,7 +45,7 @@ void net_apply_close(struct net_apply *apply)
  * Only routes with our mark were read, as there may be very many others. One that is wanted may be
  * among those: each is looked for by itself, in its own table.
  */
-static int drop_done_routes(struct net_apply *apply, struct net_plan *plan)
+int net_apply_drop_done(struct net_apply *apply, struct net_plan *plan)
 {
 	size_t kept = 0;
 
@@ -83,7 +83,7 @@ int net_apply_plan(
 	}
 	err = net_plan_make(wanted, &actual, image, &plan);
 	if (!err)
-		err = drop_done_routes(apply, &plan);
+		err = net_apply_drop_done(apply, &plan);
 out:
 	free(image);
 	net_state_clear(&actual);

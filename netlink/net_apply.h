@@ -40,6 +40,12 @@ int net_apply_plan(
 	struct net_apply *apply, const struct net_wanted *wanted, struct net_plan *ret_plan);
 
 /*
+ * For who makes the plan from a state that has only routes with our mark: takes out what others
+ * have put in place.
+ */
+int net_apply_drop_done(struct net_apply *apply, struct net_plan *plan);
+
+/*
  * Carries out the plan. 0; or a negative errno, and the failure told in ret_failure, which is
  * untouched otherwise. What is removed after all that is added takes nothing back when it fails:
  * then, in either mode, the run goes on, and the first failure is reported. A step that cannot be

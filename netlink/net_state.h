@@ -20,6 +20,7 @@
 struct net_link {
 	uint32_t index;
 	uint32_t mtu;
+	uint16_t type; /* ARPHRD_* of net/if_arp.h */
 	char name[IFNAMSIZ];
 	bool up;      /* IFF_UP: as the administrator wants it */
 	bool running; /* IFF_LOWER_UP: it has a carrier */

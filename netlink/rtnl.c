@@ -257,6 +257,7 @@ int rtnl_decode_link(const struct nlmsghdr *message, size_t len, struct net_link
 		!get(&attrs, IFLA_MTU, &link.mtu, sizeof(link.mtu)))
 		return -EBADMSG;
 	link.index = (uint32_t)body->ifi_index;
+	link.type = body->ifi_type;
 	link.up = body->ifi_flags & IFF_UP;
 	link.running = body->ifi_flags & (1U << 16); /* IFF_LOWER_UP, which net/if.h lacks */
 	link.loopback = body->ifi_flags & IFF_LOOPBACK;
