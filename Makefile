@@ -22,6 +22,7 @@ sbindir    = $(PREFIX)/sbin
 libdir     = $(PREFIX)/lib
 includedir = $(PREFIX)/include
 mandir     = $(PREFIX)/share/man
+sysconfdir = /etc
 
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wpointer-arith -Wcast-align \
         -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition -Wwrite-strings \
@@ -45,7 +46,7 @@ LIBS_gateway := -lconfuse -ljansson -lseccomp -lcap-ng -lsystemd $(LIBS_netlink)
 proxyhdr_tool_src := proxyhdr/proxyhdr_main.c
 proxyhdr_src      := $(filter-out $(proxyhdr_tool_src),$(wildcard proxyhdr/*.c))
 netlink_src       := $(wildcard netlink/*.c)
-gateway_main_src  := gateway/main.c
+gateway_main_src  := gateway/main.c gateway/sixgatectl.c
 gateway_src       := $(filter-out $(gateway_main_src),$(wildcard gateway/*.c))
 unit_src          := $(wildcard tests/unit/test_*.c)
 fuzz_src          := $(wildcard tests/fuzz/fuzz_*.c)
@@ -57,7 +58,7 @@ SO_VERSION := 1
 unit_bin   := $(patsubst tests/unit/%.c,$(B)/tests/%,$(unit_src))
 helper_bin := $(patsubst tests/netns/%.c,$(B)/tests/%,$(helper_src))
 fuzz_bin   := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(fuzz_src))
-programs   := $(B)/proxyhdr $(B)/sixgated
+programs   := $(B)/proxyhdr $(B)/sixgated $(B)/sixgatectl
 archives   := $(B)/libgateway.a $(B)/libproxyhdr.a $(B)/libnetlink.a
 
 .PHONY: all tests check asan tidy fuzz fuzzers install clean format format-check
@@ -119,6 +120,10 @@ $(B)/sixgated: $(B)/obj/gateway/main.o $(archives)
 	$(call say,LINK,$@)
 	$(Q)$(CC) -o $@ $^ $(LDFLAGS_ALL) $(LIBS_gateway)
 
+$(B)/sixgatectl: $(B)/obj/gateway/sixgatectl.o $(archives)
+	$(call say,LINK,$@)
+	$(Q)$(CC) -o $@ $^ $(LDFLAGS_ALL) $(LIBS_gateway)
+
 # A unit test links its module and what lies below: the archives give it just what it names.
 $(unit_bin): $(B)/tests/%: $(B)/obj/tests/unit/%.o $(archives)
 	@mkdir -p $(@D)
@@ -174,9 +179,10 @@ format-check:
 
 install: all
 	install -d $(addprefix $(DESTDIR),$(bindir) $(sbindir) $(libdir)/pkgconfig $(includedir) \
-		$(mandir)/man1 $(mandir)/man3 $(mandir)/man5 $(mandir)/man8)
+		$(mandir)/man1 $(mandir)/man3 $(mandir)/man5 $(mandir)/man8 \
+		$(sysconfdir)/iproute2/rt_protos.d)
 	install -m 755 $(B)/proxyhdr $(DESTDIR)$(bindir)/
-	install -m 755 $(B)/sixgated $(DESTDIR)$(sbindir)/
+	install -m 755 $(B)/sixgated $(B)/sixgatectl $(DESTDIR)$(sbindir)/
 	install -m 644 $(B)/libproxyhdr.a $(DESTDIR)$(libdir)/
 	install -m 755 $(B)/libproxyhdr.so.$(SO_VERSION) $(DESTDIR)$(libdir)/
 	ln -sf libproxyhdr.so.$(SO_VERSION) $(DESTDIR)$(libdir)/libproxyhdr.so
@@ -185,7 +191,8 @@ install: all
 	install -m 644 proxyhdr/proxyhdr.1 $(DESTDIR)$(mandir)/man1/
 	install -m 644 proxyhdr/libproxyhdr.3 $(DESTDIR)$(mandir)/man3/
 	install -m 644 gateway/sixgated.conf.5 $(DESTDIR)$(mandir)/man5/
-	install -m 644 gateway/sixgated.8 $(DESTDIR)$(mandir)/man8/
+	install -m 644 gateway/sixgated.8 gateway/sixgatectl.8 $(DESTDIR)$(mandir)/man8/
+	install -m 644 netlink/rt_protos.conf $(DESTDIR)$(sysconfdir)/iproute2/rt_protos.d/sixgate.conf
 
 clean:
 	rm -rf build build-asan build-clang build-fuzz

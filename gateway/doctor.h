@@ -1,0 +1,27 @@
+/*
+ * doctor - walks the whole path from clients to servers and says what is wrong with it.
+ *
+ * It changes nothing. What the checks are is in sixgatectl(8).
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "config.h"
+
+struct doctor_options {
+	bool json;
+	bool connect; /* try the servers */
+};
+
+/*
+ * Gathers, checks and prints; path is the file that config was read from. 0: nothing is wrong; 1:
+ * something is; 77: nothing that could be seen is, but not all could be.
+ */
+int doctor_run(const struct config *config, const char *path, const struct doctor_options *options);
+
+struct doctor_facts;
+struct doctor_report;
+
+/* All checks but that of connecting. */
+void doctor_check(const struct doctor_facts *facts, struct doctor_report *report);

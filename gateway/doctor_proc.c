@@ -1,0 +1,157 @@
+#include "doctor_proc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TCP_STATE_LISTEN 0x0aU
+
+static int join(const char *root, const char *path, char ret_path[PATH_MAX])
+{
+	int len = snprintf(ret_path, PATH_MAX, "%s%s", root, path);
+
+	return len < 0 || len >= PATH_MAX ? -ENAMETOOLONG : 0;
+}
+
+int doctor_proc_file(const char *root, const char *path, char **ret_text)
+{
+	char full[PATH_MAX];
+	size_t len = 0;
+	ssize_t n = 1;
+	char *text;
+	int fd, err;
+
+	err = join(root, path, full);
+	if (err)
+		return err;
+	fd = open(full, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0)
+		return -errno;
+	text = malloc(PROC_FILE_MAX + 1);
+	if (!text) {
+		close(fd);
+		return -ENOMEM;
+	}
+	while (n > 0 && len < PROC_FILE_MAX) {
+		n = read(fd, text + len, PROC_FILE_MAX - len);
+		if (n > 0)
+			len += (size_t)n;
+	}
+	err = n < 0 ? -errno : 0;
+	close(fd);
+	if (err) {
+		free(text);
+		return err;
+	}
+	text[len] = '\0';
+	*ret_text = text;
+	return 0;
+}
+
+bool doctor_proc_exists(const char *root, const char *path)
+{
+	char full[PATH_MAX];
+
+	return join(root, path, full) == 0 && access(full, F_OK) == 0;
+}
+
+int doctor_proc_numbers(const char *root, int64_t *ret_numbers, size_t n, const char *format, ...)
+{
+	int64_t numbers[8] = { 0 };
+	char path[PATH_MAX];
+	char *text, *p, *end;
+	va_list args;
+	int len, err;
+
+	va_start(args, format);
+	len = vsnprintf(path, sizeof(path), format, args);
+	va_end(args);
+	if (len < 0 || len >= PATH_MAX || n > sizeof(numbers) / sizeof(numbers[0]))
+		return -ENAMETOOLONG;
+	err = doctor_proc_file(root, path, &text);
+	if (err)
+		return err;
+	p = text;
+	for (size_t i = 0; i < n && !err; i++) {
+		errno = 0;
+		numbers[i] = strtoll(p, &end, 10);
+		if (end == p || errno)
+			err = -EBADMSG;
+		p = end;
+	}
+	free(text);
+	if (!err)
+		memcpy(ret_numbers, numbers, n * sizeof(*numbers));
+	return err;
+}
+
+/* "0100007F:1F90": words of 32 bits as this machine stores them, and the port as a number. */
+static int parse_address(const char *text, sa_family_t family, struct sockaddr_any *ret_addr)
+{
+	struct sockaddr_any addr = { .sa.sa_family = family };
+	size_t n_words = family == AF_INET ? 1 : 4;
+	uint32_t words[4] = { 0 };
+	unsigned port;
+
+	if (strspn(text, "0123456789ABCDEFabcdef") != n_words * 8)
+		return -EBADMSG;
+	for (size_t i = 0; i < n_words; i++)
+		if (sscanf(text + i * 8, "%8" SCNx32, &words[i]) != 1)
+			return -EBADMSG;
+	if (sscanf(text + n_words * 8, ":%4x", &port) != 1)
+		return -EBADMSG;
+	if (family == AF_INET)
+		memcpy(&addr.in.sin_addr, words, 4);
+	else
+		memcpy(&addr.in6.sin6_addr, words, 16);
+	sockaddr_set_port(&addr, (uint16_t)port);
+	*ret_addr = addr;
+	return 0;
+}
+
+static int parse_socket(char *line, sa_family_t family, struct doctor_socket *ret_socket)
+{
+	struct doctor_socket parsed = { 0 };
+	char local[48], remote[48];
+	unsigned state;
+
+	if (sscanf(line, " %*[^:]: %47s %47s %2x", local, remote, &state) != 3)
+		return -EBADMSG;
+	if (parse_address(local, family, &parsed.local) < 0 ||
+		parse_address(remote, family, &parsed.remote) < 0)
+		return -EBADMSG;
+	parsed.listening = state == TCP_STATE_LISTEN;
+	*ret_socket = parsed;
+	return 0;
+}
+
+int doctor_proc_tcp(const char *root, sa_family_t family,
+	void (*take)(void *userdata, const struct doctor_socket *socket), void *userdata)
+{
+	struct doctor_socket found;
+	char path[PATH_MAX];
+	size_t size = 0;
+	char *line = NULL;
+	FILE *file;
+	int err;
+
+	err = join(root, family == AF_INET ? "/proc/self/net/tcp" : "/proc/self/net/tcp6", path);
+	if (err)
+		return err;
+	file = fopen(path, "re");
+	if (!file)
+		return -errno;
+	while (getline(&line, &size, file) >= 0)
+		if (parse_socket(line, family, &found) == 0)
+			take(userdata, &found);
+	err = ferror(file) ? -EIO : 0;
+	free(line);
+	fclose(file);
+	return err;
+}

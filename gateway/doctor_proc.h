@@ -1,0 +1,37 @@
+/*
+ * doctor_proc - reads what the kernel and systemd show as files.
+ *
+ * root is put in front of every path: "" but in tests. Files are taken for bytes that may hold
+ * anything.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sockaddr.h"
+
+#define PROC_FILE_MAX 65536U
+
+/* The beginning of a file as a string, which the caller frees. 0 or a negative errno. */
+int doctor_proc_file(const char *root, const char *path, char **ret_text);
+
+bool doctor_proc_exists(const char *root, const char *path);
+
+/*
+ * Numbers of one file, in order; n of them must be there. path is formatted. 0; -EBADMSG: something
+ * else is there; or a negative errno.
+ */
+__attribute__((format(printf, 4, 5))) int doctor_proc_numbers(
+	const char *root, int64_t *ret_numbers, size_t n, const char *format, ...);
+
+struct doctor_socket {
+	struct sockaddr_any local;
+	struct sockaddr_any remote;
+	bool listening;
+};
+
+/* Calls take for every TCP socket of this network namespace. 0 or a negative errno. */
+int doctor_proc_tcp(const char *root, sa_family_t family,
+	void (*take)(void *userdata, const struct doctor_socket *socket), void *userdata);
