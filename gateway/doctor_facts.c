@@ -245,7 +245,7 @@ static bool has_unit(const char *root)
 static int make_commands(struct doctor_facts *facts, const char *path)
 {
 	char exe[PATH_MAX], daemon[PATH_MAX + 16], absolute[PATH_MAX];
-	char *self = NULL, *file = NULL, *other = NULL;
+	char *self = NULL, *file = NULL, *other = NULL, *name;
 	ssize_t len = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
 	int err = -ENOMEM;
 
@@ -253,7 +253,8 @@ static int make_commands(struct doctor_facts *facts, const char *path)
 		len = stpcpy(exe, "sixgatectl") - exe;
 	exe[len] = '\0';
 	snprintf(daemon, sizeof(daemon), "%s", exe);
-	strcpy(strrchr(daemon, '/') ? strrchr(daemon, '/') + 1 : daemon, "sixgated");
+	name = strrchr(daemon, '/') ? strrchr(daemon, '/') + 1 : daemon;
+	snprintf(name, sizeof(daemon) - (size_t)(name - daemon), "sixgated");
 	self = doctor_quote(exe);
 	other = doctor_quote(daemon);
 	file = doctor_quote(realpath(path, absolute) ? absolute : path);

@@ -70,8 +70,9 @@ static char *mend_subnet(const struct net_addr *subnet)
 	for (unsigned i = 0; i < sizeof(network); i++) {
 		unsigned left = subnet->prefix_len > i * 8 ? subnet->prefix_len - i * 8 : 0;
 
-		network[i] = left >= 8 ? subnet->addr[i]
-				       : (uint8_t)(subnet->addr[i] & (0xff00U >> left));
+		network[i] = subnet->addr[i];
+		if (left < 8)
+			network[i] &= (uint8_t)(0xff00U >> left);
 	}
 	mend = !name ? NULL
 		     : doctor_text("ip -4 route add %s dev %s",

@@ -77,7 +77,7 @@ int doctor_proc_numbers(const char *root, int64_t *ret_numbers, size_t n, const 
 	err = doctor_proc_file(root, path, &text);
 	if (err)
 		return err;
-	p = text;
+	p = end = text;
 	for (size_t i = 0; i < n && !err; i++) {
 		errno = 0;
 		numbers[i] = strtoll(p, &end, 10);
@@ -91,20 +91,31 @@ int doctor_proc_numbers(const char *root, int64_t *ret_numbers, size_t n, const 
 	return err;
 }
 
+/* Exactly so many hexadecimal digits, and then `end`. */
+static int parse_hex(const char *text, size_t digits, char end, uint32_t *ret_value)
+{
+	char copy[9] = "";
+
+	if (strspn(text, "0123456789ABCDEFabcdef") < digits || digits >= sizeof(copy) ||
+		(end != '*' && text[digits] != end))
+		return -EBADMSG;
+	memcpy(copy, text, digits);
+	*ret_value = (uint32_t)strtoul(copy, NULL, 16);
+	return 0;
+}
+
 /* "0100007F:1F90": words of 32 bits as this machine stores them, and the port as a number. */
 static int parse_address(const char *text, sa_family_t family, struct sockaddr_any *ret_addr)
 {
 	struct sockaddr_any addr = { .sa.sa_family = family };
 	size_t n_words = family == AF_INET ? 1 : 4;
 	uint32_t words[4] = { 0 };
-	unsigned port;
+	uint32_t port;
 
-	if (strspn(text, "0123456789ABCDEFabcdef") != n_words * 8)
-		return -EBADMSG;
 	for (size_t i = 0; i < n_words; i++)
-		if (sscanf(text + i * 8, "%8" SCNx32, &words[i]) != 1)
+		if (parse_hex(text + i * 8, 8, i + 1 < n_words ? '*' : ':', &words[i]) < 0)
 			return -EBADMSG;
-	if (sscanf(text + n_words * 8, ":%4x", &port) != 1)
+	if (parse_hex(text + n_words * 8 + 1, 4, '\0', &port) < 0)
 		return -EBADMSG;
 	if (family == AF_INET)
 		memcpy(&addr.in.sin_addr, words, 4);
@@ -118,10 +129,11 @@ static int parse_address(const char *text, sa_family_t family, struct sockaddr_a
 static int parse_socket(char *line, sa_family_t family, struct doctor_socket *ret_socket)
 {
 	struct doctor_socket parsed = { 0 };
-	char local[48], remote[48];
-	unsigned state;
+	char local[48], remote[48], word[8];
+	uint32_t state;
 
-	if (sscanf(line, " %*[^:]: %47s %47s %2x", local, remote, &state) != 3)
+	if (sscanf(line, " %*[^:]: %47s %47s %7s", local, remote, word) != 3 ||
+		parse_hex(word, 2, '\0', &state) < 0)
 		return -EBADMSG;
 	if (parse_address(local, family, &parsed.local) < 0 ||
 		parse_address(remote, family, &parsed.remote) < 0)

@@ -74,9 +74,7 @@ static int become_owner(struct net_keeper *keeper)
 	if (fd < 0)
 		return -errno;
 	memcpy(name.sun_path + 1, OWNER_NAME, sizeof(OWNER_NAME) - 1);
-	if (bind(fd, (struct sockaddr *)&name, len) < 0)
-		err = -errno;
-	else if (listen(fd, OWNER_BACKLOG) < 0)
+	if (bind(fd, (struct sockaddr *)&name, len) < 0 || listen(fd, OWNER_BACKLOG) < 0)
 		err = -errno;
 	/* Anybody can take the name; that must not keep us from working. */
 	if (err == -EADDRINUSE && !owner_is_gateway(&name, len)) {
