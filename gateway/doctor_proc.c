@@ -65,7 +65,7 @@ int doctor_proc_numbers(const char *root, int64_t *ret_numbers, size_t n, const 
 {
 	int64_t numbers[8] = { 0 };
 	char path[PATH_MAX];
-	char *text, *p, *end;
+	char *text = NULL, *p, *end = NULL;
 	va_list args;
 	int len, err;
 
@@ -77,7 +77,7 @@ int doctor_proc_numbers(const char *root, int64_t *ret_numbers, size_t n, const 
 	err = doctor_proc_file(root, path, &text);
 	if (err)
 		return err;
-	p = end = text;
+	p = text;
 	for (size_t i = 0; i < n && !err; i++) {
 		errno = 0;
 		numbers[i] = strtoll(p, &end, 10);
