@@ -75,7 +75,7 @@ int doctor_proc_numbers(const char *root, int64_t *ret_numbers, size_t n, const 
 	if (len < 0 || len >= PATH_MAX || n > sizeof(numbers) / sizeof(numbers[0]))
 		return -ENAMETOOLONG;
 	err = doctor_proc_file(root, path, &text);
-	if (err)
+	if (err || !text)
 		return err;
 	p = text;
 	for (size_t i = 0; i < n && !err; i++) {
