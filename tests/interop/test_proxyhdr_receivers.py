@@ -226,8 +226,9 @@ def relayed(port, server, data):
             with server.accept()[0] as conn:
                 conn.settimeout(TIMEOUT)
                 out = b""
-                while chunk := conn.recv(4096):
-                    out += chunk
+                with contextlib.suppress(ConnectionResetError):  # the end of one that only asked
+                    while chunk := conn.recv(4096):
+                        out += chunk
             if out.endswith(b"payload"):
                 return out, client.getsockname()[1]
 
