@@ -225,7 +225,7 @@ def test_networkd(right, broken):
         "for d in /etc/systemd /run/systemd; do mkdir -p $d; mount -t tmpfs none $d; mkdir $d/networkd.conf.d; done;"
         " mkdir -p /run/systemd/netif/links; echo made; exec sleep 1000"], "holder")
     holder.wait_ready(lambda: "made" in holder.output())
-    right.wrapper = ["nsenter", f"--target={holder.pid}", "--mount"]
+    right.wrapper = ["nsenter", f"--target={holder.pid}", "--mount", "--root"]
     right.wait_fine()
     right.shell("echo x > /run/systemd/netif/links/2")
     right.shell(broken)
