@@ -138,4 +138,5 @@ def background(function, *args):
 
 
 def access_records(daemon):
-    return [json.loads(line) for line in daemon.output().splitlines()]
+    """The records that are whole: the last line may be in the middle of being written."""
+    return [json.loads(line) for line in daemon.output().splitlines(keepends=True) if line.endswith("\n")]
