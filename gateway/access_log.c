@@ -22,6 +22,8 @@ static const char *const end_names[] = {
 	"dead-peer",
 	"no-source-port",
 	"not-allowed",
+	"unanswered",
+	"evicted",
 	"drained",
 	"error",
 };
@@ -74,13 +76,14 @@ int access_log_format(const struct access_log_record *record, char *buf, size_t 
 	enum identity identity =
 		record->identity < IDENTITY_COUNT ? record->identity : IDENTITY_NONE;
 	size_t name_len = strnlen(record->listener, sizeof(record->listener));
+	bool udp = record->protocol == IPPROTO_UDP;
 	json_t *json;
 	size_t len;
 
 	json = json_pack(
 		"{s:o, s:s%, s:s, s:o, s:o, s:o, s:o, s:s, s:I, s:I, s:o, s:o, s:s, s:s, s:i}",
 		"time", json_time(record->ended_us), "listener", record->listener, name_len,
-		"protocol", "tcp", "client", json_address(&record->client), "local",
+		"protocol", udp ? "udp" : "tcp", "client", json_address(&record->client), "local",
 		json_address(&record->local), "backend", json_address(&record->backend), "source",
 		json_address(&record->source), "identity", config_identity_name(identity),
 		"bytes_in", (json_int_t)record->bytes_in, "bytes_out",
@@ -91,6 +94,13 @@ int access_log_format(const struct access_log_record *record, char *buf, size_t 
 		(int)record->worker);
 	if (!json)
 		return -ENOMEM;
+	if (udp && (json_object_set_new(json, "datagrams_in",
+			    json_integer((json_int_t)record->datagrams_in)) < 0 ||
+			   json_object_set_new(json, "datagrams_out",
+				   json_integer((json_int_t)record->datagrams_out)) < 0)) {
+		json_decref(json);
+		return -ENOMEM;
+	}
 	len = json_dumpb(
 		json, buf, size, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(9));
 	json_decref(json);

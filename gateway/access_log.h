@@ -25,6 +25,8 @@ enum access_log_end {
 	ACCESS_LOG_DEAD_PEER,
 	ACCESS_LOG_NO_SOURCE_PORT,
 	ACCESS_LOG_NOT_ALLOWED, /* the configuration refuses this client, or what it asked for */
+	ACCESS_LOG_UNANSWERED,	/* UDP: the server never said anything */
+	ACCESS_LOG_EVICTED,	/* UDP: made room for a new session */
 	ACCESS_LOG_DRAINED,	/* the gateway stopped */
 	ACCESS_LOG_ERROR,	/* anything else that the kernel said */
 	ACCESS_LOG_END_COUNT
@@ -43,7 +45,9 @@ struct access_log_record {
 	uint64_t bytes_in;
 	uint64_t bytes_out;
 	uint64_t duration_us;
-	uint64_t connect_us;
+	uint64_t connect_us;   /* UDP: until the server's first answer */
+	uint64_t datagrams_in; /* UDP only */
+	uint64_t datagrams_out;
 	struct sockaddr_any client;
 	struct sockaddr_any local;   /* what the client connected to */
 	struct sockaddr_any backend; /* family 0: none was chosen */
@@ -52,6 +56,7 @@ struct access_log_record {
 	uint8_t end;		     /* enum access_log_end */
 	uint8_t by;		     /* enum access_log_by */
 	uint8_t identity;	     /* enum identity */
+	uint8_t protocol;	     /* IPPROTO_TCP or IPPROTO_UDP */
 	uint16_t worker;
 	char listener[64]; /* name, cut to fit */
 };

@@ -17,8 +17,8 @@ bool bind_covers(const struct config_bind *wide, const struct config_bind *narro
 	const struct prefix a = { wide->addr, wide->prefix_len };
 	const struct prefix b = { narrow->addr, narrow->prefix_len };
 
-	return wide->prefix_len <= narrow->prefix_len && prefix_overlaps(&a, &b) &&
-	       sockaddr_port(&wide->addr) <= narrow->port_max &&
+	return wide->protocol == narrow->protocol && wide->prefix_len <= narrow->prefix_len &&
+	       prefix_overlaps(&a, &b) && sockaddr_port(&wide->addr) <= narrow->port_max &&
 	       wide->port_max >= sockaddr_port(&narrow->addr);
 }
 
@@ -41,6 +41,7 @@ bool bind_is_meant(const struct config *config, const struct config_bind *bind,
 {
 	const struct config_bind point = {
 		.addr = *local,
+		.protocol = bind->protocol,
 		.prefix_len = prefix_full_len(local),
 		.port_max = sockaddr_port(local),
 	};

@@ -11,7 +11,7 @@
 #include "log.h"
 
 static const char *const identity_names[] = { "proxy-v2", "proxy-v1", "none", "transparent",
-	"refuse" };
+	"refuse", "proxy-v2-first" };
 static_assert(
 	sizeof(identity_names) / sizeof(identity_names[0]) == IDENTITY_COUNT, "a name an identity");
 
@@ -20,6 +20,14 @@ static const struct config_timeouts default_timeouts = {
 	.idle_ms = 10 * 60 * 1000,
 	.half_closed_ms = 10 * 60 * 1000,
 	.dead_peer_ms = 30 * 1000,
+	.unanswered_ms = 10 * 1000,
+};
+
+static const struct config_sessions default_sessions = {
+	.max = 32768,
+	.max_per_client = 24576,
+	.rate = 30000,
+	.rate_per_client = 20000,
 };
 
 struct config *config_new(void)
@@ -119,6 +127,7 @@ int config_add_listener(struct config *config, const char *name,
 	}
 	*listener = (struct config_listener){
 		.name = copy,
+		.protocol = IPPROTO_TCP,
 		.v6only = true,
 		.identity = IDENTITY_PROXY_V2,
 		.identity_v6 = IDENTITY_PROXY_V2,
@@ -127,6 +136,21 @@ int config_add_listener(struct config *config, const char *name,
 	};
 	config->n_listeners++;
 	*ret_listener = listener;
+	return 0;
+}
+
+int config_set_protocol(struct config_listener *listener, const char *text, const char **ret_reason)
+{
+	if (strcmp(text, "tcp") == 0)
+		return 0;
+	if (strcmp(text, "udp") != 0) {
+		*ret_reason = "protocol is tcp or udp";
+		return -EINVAL;
+	}
+	listener->protocol = IPPROTO_UDP;
+	listener->timeouts.idle_ms = 2 * 60 * 1000; /* RFC 4787, REQ-5 */
+	listener->sessions = default_sessions;
+	listener->receive_buffer = CONFIG_UDP_BUFFER;
 	return 0;
 }
 
@@ -177,11 +201,11 @@ const char *config_identity_name(enum identity identity)
 	return identity_names[identity];
 }
 
-/* Passes over the one that the option does not know. */
-static int find_identity(const char *text, enum identity other, enum identity *ret_identity)
+/* Passes over those that the option does not know. */
+static int find_identity(const char *text, unsigned others, enum identity *ret_identity)
 {
 	for (unsigned i = 0; i < IDENTITY_COUNT; i++)
-		if (i != other && strcmp(text, identity_names[i]) == 0) {
+		if (!(others & 1U << i) && strcmp(text, identity_names[i]) == 0) {
 			*ret_identity = (enum identity)i;
 			return 0;
 		}
@@ -191,18 +215,40 @@ static int find_identity(const char *text, enum identity other, enum identity *r
 int config_parse_identity(const char *text, enum identity *ret_identity, const char **ret_reason)
 {
 	*ret_reason = "identity is proxy-v2, proxy-v1, none or transparent";
-	return find_identity(text, IDENTITY_REFUSE, ret_identity);
+	return find_identity(text, 1U << IDENTITY_REFUSE, ret_identity);
 }
 
 int config_parse_identity_v6(const char *text, enum identity *ret_identity, const char **ret_reason)
 {
 	*ret_reason = "identity-ipv6 is proxy-v2, proxy-v1, none or refuse";
-	return find_identity(text, IDENTITY_TRANSPARENT, ret_identity);
+	return find_identity(
+		text, 1U << IDENTITY_TRANSPARENT | 1U << IDENTITY_PROXY_V2_FIRST, ret_identity);
 }
 
 bool config_is_transparent(const struct config_listener *listener)
 {
 	return listener->identity == IDENTITY_TRANSPARENT;
+}
+
+int config_parse_oversize(
+	const char *text, enum config_oversize *ret_oversize, const char **ret_reason)
+{
+	if (strcmp(text, "fragment") != 0 && strcmp(text, "too-big") != 0) {
+		*ret_reason = "oversize is fragment or too-big";
+		return -EINVAL;
+	}
+	*ret_oversize = text[0] == 'f' ? CONFIG_OVERSIZE_FRAGMENT : CONFIG_OVERSIZE_TOO_BIG;
+	return 0;
+}
+
+int config_parse_when_full(const char *text, bool *ret_refuse, const char **ret_reason)
+{
+	if (strcmp(text, "drop-idle") != 0 && strcmp(text, "refuse") != 0) {
+		*ret_reason = "when-full is drop-idle or refuse";
+		return -EINVAL;
+	}
+	*ret_refuse = text[0] == 'r';
+	return 0;
 }
 
 int config_parse_log_level(const char *text, int *ret_level, const char **ret_reason)

@@ -22,8 +22,9 @@ enum identity {
 	IDENTITY_PROXY_V2,
 	IDENTITY_PROXY_V1,
 	IDENTITY_NONE,
-	IDENTITY_TRANSPARENT, /* the server sees the client's own address; IPv4 clients only */
-	IDENTITY_REFUSE,      /* "identity-ipv6" only: such clients are reset */
+	IDENTITY_TRANSPARENT,	 /* the server sees the client's own address; IPv4 clients only */
+	IDENTITY_REFUSE,	 /* "identity-ipv6" only: such clients are reset */
+	IDENTITY_PROXY_V2_FIRST, /* UDP only: in a session's first datagram, and in no other */
 	IDENTITY_COUNT
 };
 
@@ -42,18 +43,36 @@ struct config_timeouts {
 	uint32_t idle_ms;	 /* no byte either way for so long ends the flow */
 	uint32_t half_closed_ms; /* the same once one side has sent its FIN */
 	uint32_t dead_peer_ms;	 /* a peer that acknowledges nothing for so long is dead */
+	uint32_t unanswered_ms;	 /* UDP: the same as idle_ms while the server has never answered */
+};
+
+/* What UDP clients may have. A client is an IPv6 /64 or one IPv4 address. 0: no limit. */
+struct config_sessions {
+	uint32_t max; /* of the listener, at a time */
+	uint32_t max_per_client;
+	uint32_t rate; /* new ones per second */
+	uint32_t rate_per_client;
+	bool refuse_when_full; /* false: the longest idle one makes room */
+};
+
+/* A datagram that with its header is larger than the way to the server takes in one piece. */
+enum config_oversize {
+	CONFIG_OVERSIZE_FRAGMENT,
+	CONFIG_OVERSIZE_TOO_BIG, /* dropped, and the client is told the size that fits */
 };
 
 /* What clients may connect to: an address or a prefix, a port or a range. */
 struct config_bind {
 	struct sockaddr_any
 		addr;	    /* where the socket is: a prefix's first address, the least port */
+	uint8_t protocol;   /* IPPROTO_TCP or IPPROTO_UDP, as the listener's */
 	uint8_t prefix_len; /* 32 or 128: this address; 0: any address of this machine */
 	uint16_t port_max;  /* the port of addr, or the last of a range */
 };
 
 struct config_listener {
 	char *name;
+	uint8_t protocol;	   /* IPPROTO_TCP or IPPROTO_UDP */
 	struct config_bind *binds; /* "*:80" has become [::]:80 and 0.0.0.0:80 */
 	size_t n_binds;
 	bool v6only;   /* false: an IPv6 socket also takes v4-mapped peers */
@@ -64,7 +83,10 @@ struct config_listener {
 	enum identity identity;
 	enum identity identity_v6; /* of IPv6 clients: the same, unless that is TRANSPARENT */
 	struct config_timeouts timeouts;
-	uint32_t backlog;
+	uint32_t backlog;		 /* TCP only */
+	struct config_sessions sessions; /* UDP only, and what follows */
+	enum config_oversize oversize;
+	uint32_t receive_buffer; /* of a socket on which datagrams arrive, bytes */
 };
 
 struct config_backend {
@@ -128,6 +150,7 @@ struct config {
 #define CONFIG_WEIGHT_MAX  65535U
 #define CONFIG_WORKERS_MAX 256U
 
+#define CONFIG_SESSIONS_MAX  10000000U
 #define CONFIG_NAME_MAX	     63U /* bytes of a listener's or pool's name */
 #define CONFIG_LISTENERS_MAX 256U
 #define CONFIG_BINDS_MAX     256U
@@ -143,6 +166,7 @@ struct config {
 #define CONFIG_NET_PRIORITY	 166U
 #define CONFIG_NET_MARK		 0x1000U
 #define CONFIG_NET_BUFFER	 1048576U
+#define CONFIG_UDP_BUFFER	 4194304U
 
 /* The defaults of sixgated.conf(5); n_listeners and n_pools are 0. NULL: no memory. */
 struct config *config_new(void);
@@ -161,11 +185,20 @@ int config_add_listener(struct config *config, const char *name,
 int config_add_pool(struct config *config, const char *name, struct config_pool **ret_pool,
 	const char **ret_reason);
 
+/* "tcp" or "udp"; before the binds are added. The defaults of that protocol are set. */
+int config_set_protocol(
+	struct config_listener *listener, const char *text, const char **ret_reason);
+
+/* "fragment" or "too-big"; "drop-idle" or "refuse". */
+int config_parse_oversize(
+	const char *text, enum config_oversize *ret_oversize, const char **ret_reason);
+int config_parse_when_full(const char *text, bool *ret_refuse, const char **ret_reason);
+
 /*
  * "[2001:db8::1]:80", "192.0.2.1:80", or "*:80", which makes two; "[2001:db8::/64]:80" and
- * "203.0.113.0/24:80" for a prefix; ":1000-2000" for a range of ports, ":*" for all. No two may be
- * equal, or begin at the same address and port. Of those that overlap the narrower one gets the
- * client: the longer prefix or, with the same, fewer ports.
+ * "203.0.113.0/24:80" for a prefix; ":1000-2000" for a range of ports, ":*" for all. No two of a
+ * protocol may be equal, or begin at the same address and port. Of those that overlap the narrower
+ * one gets the client: the longer prefix or, with the same, fewer ports.
  */
 int config_add_bind(struct config *config, struct config_listener *listener, const char *text,
 	const char **ret_reason);

@@ -64,11 +64,12 @@ const char *config_bind_text(const struct config_bind *bind, char buf[CONFIG_BIN
 }
 
 static const struct config_bind *find_bind_at(
-	const struct config *config, const struct sockaddr_any *addr)
+	const struct config *config, uint8_t protocol, const struct sockaddr_any *addr)
 {
 	for (size_t i = 0; i < config->n_listeners; i++)
 		for (size_t b = 0; b < config->listeners[i].n_binds; b++)
-			if (sockaddr_equal(&config->listeners[i].binds[b].addr, addr))
+			if (config->listeners[i].protocol == protocol &&
+				sockaddr_equal(&config->listeners[i].binds[b].addr, addr))
 				return &config->listeners[i].binds[b];
 	return NULL;
 }
@@ -85,6 +86,9 @@ static const char *flaw_of(const struct prefix *prefix, const struct config_bind
 	if (prefix_has_host_bits(prefix))
 		return "the bits beyond the length of a prefix must be zero, like in "
 		       "[2001:db8::/64]:80";
+	if (bind->protocol == IPPROTO_UDP && bind->port_max != sockaddr_port(addr))
+		return "a UDP listener takes one port of an address, like [2001:db8::1]:53: bind "
+		       "each that is needed";
 	if (bind->prefix_len == 0)
 		return sockaddr_port(addr) == 1 && bind->port_max == UINT16_MAX
 			       ? "all ports of all addresses would take in this machine's own "
@@ -110,9 +114,12 @@ static int add_bind(struct config *config, struct config_listener *listener,
 {
 	bool any = sockaddr_is_any(&prefix->addr) && prefix->len == prefix_full_len(&prefix->addr);
 	const struct config_bind bind = {
-		.addr = prefix->addr, .prefix_len = any ? 0 : prefix->len, .port_max = port_max
+		.addr = prefix->addr,
+		.protocol = listener->protocol,
+		.prefix_len = any ? 0 : prefix->len,
+		.port_max = port_max,
 	};
-	const struct config_bind *other = find_bind_at(config, &bind.addr);
+	const struct config_bind *other = find_bind_at(config, bind.protocol, &bind.addr);
 	const char *flaw = flaw_of(prefix, &bind);
 	struct config_bind *place;
 
@@ -178,7 +185,8 @@ static const struct config_bind *find_v4_bind(
 		for (size_t b = 0; b < config->listeners[i].n_binds; b++) {
 			const struct config_bind *bind = &config->listeners[i].binds[b];
 
-			if (sockaddr_family(&bind->addr) == AF_INET &&
+			if (bind->protocol == v6->protocol &&
+				sockaddr_family(&bind->addr) == AF_INET &&
 				sockaddr_port(&bind->addr) <= v6->port_max &&
 				bind->port_max >= sockaddr_port(&v6->addr))
 				return bind;
@@ -221,8 +229,28 @@ static bool takes(const struct config_listener *listener, sa_family_t family)
 	return false;
 }
 
+/* How datagrams can say who sent them. */
+static int check_identity_udp(const struct config_listener *listener, const char **ret_reason)
+{
+	enum identity identity = listener->identity;
+
+	if (listener->protocol != IPPROTO_UDP && identity == IDENTITY_PROXY_V2_FIRST) {
+		*ret_reason = "this goes with protocol = udp only: write proxy-v2";
+		return -EINVAL;
+	}
+	if (listener->protocol != IPPROTO_UDP || identity == IDENTITY_PROXY_V2 ||
+		identity == IDENTITY_PROXY_V2_FIRST || identity == IDENTITY_NONE)
+		return 0;
+	*ret_reason = identity == IDENTITY_PROXY_V1
+			      ? "version 1 knows no datagrams: write proxy-v2"
+			      : "identity of a UDP listener is proxy-v2, proxy-v2-first or none";
+	return -EINVAL;
+}
+
 int config_settle_identity(struct config_listener *listener, bool v6_given, const char **ret_reason)
 {
+	if (check_identity_udp(listener, ret_reason) < 0)
+		return -EINVAL;
 	if (listener->identity != IDENTITY_TRANSPARENT) {
 		if (v6_given) {
 			*ret_reason = "this goes with identity transparent only: all clients get "

@@ -102,6 +102,7 @@ static int walk_timeouts(struct parse *parse, cfg_t *cfg, struct config_timeouts
 	static const struct config_tree_range connect = { 1, 600000, "1ms to 10m" };
 	static const struct config_tree_range idle = { 1000, 30U * 86400000U, "1s to 30d" };
 	static const struct config_tree_range dead = { 1000, 3600000, "1s to 1h" };
+	static const struct config_tree_range unanswered = { 100, 86400000, "100ms to 1d" };
 	int err;
 
 	err = config_tree_get_duration(
@@ -114,6 +115,9 @@ static int walk_timeouts(struct parse *parse, cfg_t *cfg, struct config_timeouts
 	if (!err)
 		err = config_tree_get_duration(
 			parse->tree, cfg, "dead-peer", &dead, &timeouts->dead_peer_ms);
+	if (!err)
+		err = config_tree_get_duration(
+			parse->tree, cfg, "unanswered", &unanswered, &timeouts->unanswered_ms);
 	return err;
 }
 
@@ -203,8 +207,8 @@ static int walk_identity(struct parse *parse, struct config_listener *listener, 
 		return refused(parse, cfg, "identity-ipv6", -EINVAL, reason);
 	if (config_settle_identity(listener, v6_text != NULL, &reason) < 0)
 		return refused(parse, cfg,
-			config_is_transparent(listener) ? "identity" : "identity-ipv6", -EINVAL,
-			reason);
+			v6_text && !config_is_transparent(listener) ? "identity-ipv6" : "identity",
+			-EINVAL, reason);
 	return 0;
 }
 
@@ -228,6 +232,76 @@ static int walk_v6only(struct parse *parse, struct config_listener *listener, cf
 	return err;
 }
 
+static int walk_protocol(struct parse *parse, struct config_listener *listener, cfg_t *cfg)
+{
+	const char *text = config_tree_text_of(cfg, "protocol"), *reason = NULL;
+
+	if (text && config_set_protocol(listener, text, &reason) < 0)
+		return refused(parse, cfg, "protocol", -EINVAL, reason);
+	return 0;
+}
+
+static int walk_sessions(struct parse *parse, struct config_sessions *sessions, cfg_t *cfg)
+{
+	const char *text = config_tree_text_of(cfg, "when-full"), *reason = NULL;
+	const struct {
+		const char *name;
+		uint32_t least;
+		uint32_t *ret_number;
+	} numbers[] = {
+		{ "max", 1, &sessions->max },
+		{ "per-client", 0, &sessions->max_per_client },
+		{ "rate", 0, &sessions->rate },
+		{ "rate-per-client", 0, &sessions->rate_per_client },
+	};
+	int err = 0;
+
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]) && !err; i++)
+		err = config_tree_get_number(parse->tree, cfg, numbers[i].name, numbers[i].least,
+			CONFIG_SESSIONS_MAX, numbers[i].ret_number);
+	if (!err && text && config_parse_when_full(text, &sessions->refuse_when_full, &reason) < 0)
+		err = refused(parse, cfg, "when-full", -EINVAL, reason);
+	return err;
+}
+
+/* What only UDP has; and what it has not. */
+static int walk_datagrams(struct parse *parse, struct config_listener *listener, cfg_t *cfg)
+{
+	static const char *const udp_only[] = { "oversize", "receive-buffer" };
+	static const char *const tcp_only[] = { "connect", "half-closed", "dead-peer" };
+	const char *text = config_tree_text_of(cfg, "oversize"), *reason = NULL;
+	cfg_t *timeouts = cfg_size(cfg, "timeouts") ? cfg_getsec(cfg, "timeouts") : NULL;
+	bool udp = listener->protocol == IPPROTO_UDP;
+
+	for (size_t i = 0; i < 2 && !udp; i++)
+		if (cfg_size(cfg, udp_only[i]))
+			return refused(parse, cfg, udp_only[i], -EINVAL,
+				"this goes with protocol = udp only: remove it");
+	if (!udp && timeouts && cfg_size(timeouts, "unanswered"))
+		return refused(parse, timeouts, "unanswered", -EINVAL,
+			"this goes with protocol = udp only: remove it");
+	if (!udp && cfg_size(cfg, "sessions"))
+		return config_tree_fail(parse->tree, cfg_getsec(cfg, "sessions")->line,
+			"sessions: this goes with protocol = udp only: remove it");
+	if (!udp)
+		return 0;
+	if (cfg_size(cfg, "backlog"))
+		return refused(parse, cfg, "backlog", -EINVAL,
+			"this goes with protocol = tcp only: remove it");
+	for (size_t i = 0; i < 3 && timeouts; i++)
+		if (cfg_size(timeouts, tcp_only[i]))
+			return refused(parse, timeouts, tcp_only[i], -EINVAL,
+				"this goes with protocol = tcp only: UDP has idle and unanswered");
+	if (text && config_parse_oversize(text, &listener->oversize, &reason) < 0)
+		return refused(parse, cfg, "oversize", -EINVAL, reason);
+	if (config_tree_get_number(parse->tree, cfg, "receive-buffer", 4096, 1U << 30,
+		    &listener->receive_buffer) < 0)
+		return -EINVAL;
+	if (!cfg_size(cfg, "sessions"))
+		return 0;
+	return walk_sessions(parse, &listener->sessions, cfg_getsec(cfg, "sessions"));
+}
+
 static int walk_listener(struct parse *parse, cfg_t *cfg, int line)
 {
 	struct config_listener *listener;
@@ -240,11 +314,11 @@ static int walk_listener(struct parse *parse, cfg_t *cfg, int line)
 			parse->tree, line, err, "listener", cfg_title(cfg), reason);
 	if (cfg_size(cfg, "bind") == 0)
 		return walk_binds(parse, listener, cfg, line);
-	err = walk_servers(parse, listener, cfg, line);
+	err = walk_protocol(parse, listener, cfg);
+	if (!err)
+		err = walk_servers(parse, listener, cfg, line);
 	if (!err)
 		err = walk_binds(parse, listener, cfg, line);
-	if (!err)
-		err = config_tree_check_word(parse->tree, cfg, "protocol", "tcp");
 	if (!err)
 		err = walk_v6only(parse, listener, cfg);
 	if (!err)
@@ -252,6 +326,8 @@ static int walk_listener(struct parse *parse, cfg_t *cfg, int line)
 			parse->tree, cfg, "backlog", 1, 65535, &listener->backlog);
 	if (!err && cfg_size(cfg, "timeouts"))
 		err = walk_timeouts(parse, cfg_getsec(cfg, "timeouts"), &listener->timeouts);
+	if (!err)
+		err = walk_datagrams(parse, listener, cfg);
 	return err ? err : walk_identity(parse, listener, cfg);
 }
 

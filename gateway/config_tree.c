@@ -194,6 +194,16 @@ static cfg_opt_t timeouts_opts[] = {
 	CFG_STR("idle", NULL, CFGF_NODEFAULT),
 	CFG_STR("half-closed", NULL, CFGF_NODEFAULT),
 	CFG_STR("dead-peer", NULL, CFGF_NODEFAULT),
+	CFG_STR("unanswered", NULL, CFGF_NODEFAULT),
+	CFG_END(),
+};
+
+static cfg_opt_t sessions_opts[] = {
+	CFG_STR("max", NULL, CFGF_NODEFAULT),
+	CFG_STR("when-full", NULL, CFGF_NODEFAULT),
+	CFG_STR("per-client", NULL, CFGF_NODEFAULT),
+	CFG_STR("rate", NULL, CFGF_NODEFAULT),
+	CFG_STR("rate-per-client", NULL, CFGF_NODEFAULT),
 	CFG_END(),
 };
 
@@ -207,7 +217,10 @@ static cfg_opt_t listener_opts[] = {
 	CFG_STR("identity-ipv6", NULL, CFGF_NODEFAULT),
 	CFG_STR("v6only", NULL, CFGF_NODEFAULT),
 	CFG_STR("backlog", NULL, CFGF_NODEFAULT),
+	CFG_STR("oversize", NULL, CFGF_NODEFAULT),
+	CFG_STR("receive-buffer", NULL, CFGF_NODEFAULT),
 	CFG_SEC("timeouts", timeouts_opts, CFGF_NODEFAULT),
+	CFG_SEC("sessions", sessions_opts, CFGF_NODEFAULT),
 	CFG_END(),
 };
 
@@ -277,6 +290,7 @@ static cfg_t *make_parser(const char *name)
 	watch_options(cfg, "network|", network_opts);
 	watch_options(cfg, "listener|", listener_opts);
 	watch_options(cfg, "listener|timeouts|", timeouts_opts);
+	watch_options(cfg, "listener|sessions|", sessions_opts);
 	watch_options(cfg, "pool|", pool_opts);
 	watch_options(cfg, "pool|backend|", backend_opts);
 	return cfg;

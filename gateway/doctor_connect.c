@@ -119,7 +119,7 @@ void doctor_check_connect(const struct doctor_facts *facts, struct doctor_report
 
 		/* Without a route the check of routes has said what is wrong. */
 		if (!backend->pool || !backend->served || backend->error ||
-			sockaddr_port(&backend->addr) == 0)
+			backend->protocol != IPPROTO_TCP || sockaddr_port(&backend->addr) == 0)
 			continue;
 		attempts[n] = (struct attempt){ .backend = backend, .fd = -1 };
 		result = begin(backend, &attempts[n].fd);

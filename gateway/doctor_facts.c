@@ -131,6 +131,15 @@ const struct net_route *doctor_find_route(
 	return best;
 }
 
+bool doctor_serves(const struct doctor_facts *facts, const struct doctor_backend *backend,
+	const struct config_listener *listener)
+{
+	if (listener->protocol != backend->protocol || listener->embedded != !backend->pool)
+		return false;
+	return listener->embedded ? strcmp(listener->name, backend->owner) == 0
+				  : &facts->config->pools[listener->pool] == backend->pool;
+}
+
 /* ---- from the configuration ---- */
 
 static int add_backend(struct doctor_facts *facts, const struct doctor_backend *backend)
@@ -146,12 +155,13 @@ static int add_backend(struct doctor_facts *facts, const struct doctor_backend *
 }
 
 /* The port that a backend without one gets from clients, if it is always the same. */
-static uint16_t client_port(const struct config *config, size_t pool)
+static uint16_t client_port(const struct config *config, size_t pool, uint8_t protocol)
 {
 	for (size_t i = 0; i < config->n_listeners; i++) {
 		const struct config_listener *listener = &config->listeners[i];
 
-		if (listener->embedded || listener->pool != pool || listener->n_binds == 0)
+		if (listener->embedded || listener->pool != pool ||
+			listener->protocol != protocol || listener->n_binds == 0)
 			continue;
 		if (listener->binds[0].port_max == sockaddr_port(&listener->binds[0].addr))
 			return listener->binds[0].port_max;
@@ -159,7 +169,16 @@ static uint16_t client_port(const struct config *config, size_t pool)
 	return 0;
 }
 
-static int list_pool(struct doctor_facts *facts, size_t index)
+static bool is_used(const struct config *config, size_t pool, uint8_t protocol)
+{
+	for (size_t i = 0; i < config->n_listeners; i++)
+		if (!config->listeners[i].embedded && config->listeners[i].pool == pool &&
+			config->listeners[i].protocol == protocol)
+			return true;
+	return false;
+}
+
+static int list_pool(struct doctor_facts *facts, size_t index, uint8_t protocol)
 {
 	const struct config_pool *pool = &facts->config->pools[index];
 	int err = 0;
@@ -169,11 +188,13 @@ static int list_pool(struct doctor_facts *facts, size_t index)
 			.owner = pool->name,
 			.pool = pool,
 			.addr = pool->backends[i].addr,
+			.protocol = protocol,
 			.served = pool->backends[i].weight > 0,
 		};
 
 		if (sockaddr_port(&backend.addr) == 0)
-			sockaddr_set_port(&backend.addr, client_port(facts->config, index));
+			sockaddr_set_port(
+				&backend.addr, client_port(facts->config, index, protocol));
 		err = add_backend(facts, &backend);
 	}
 	return err;
@@ -192,7 +213,8 @@ static int list_listener(struct doctor_facts *facts, const struct config_listene
 		facts->binds[facts->n_binds++] =
 			(struct doctor_bind){ .listener = listener, .bind = &listener->binds[i] };
 	for (size_t i = 0; i < listener->n_allow && listener->embedded && !err; i++) {
-		struct doctor_backend backend = { .owner = listener->name };
+		struct doctor_backend backend = { .owner = listener->name,
+			.protocol = listener->protocol };
 
 		backend.addr.in.sin_family = AF_INET;
 		backend.addr.in.sin_addr.s_addr = htonl(listener->allow[i].addr);
@@ -210,8 +232,14 @@ int doctor_facts_list(struct doctor_facts *facts)
 	const struct config *config = facts->config;
 	int err = 0;
 
-	for (size_t i = 0; i < config->n_pools && !err; i++)
-		err = list_pool(facts, i);
+	for (size_t i = 0; i < config->n_pools && !err; i++) {
+		bool udp = is_used(config, i, IPPROTO_UDP);
+
+		if (!udp || is_used(config, i, IPPROTO_TCP))
+			err = list_pool(facts, i, IPPROTO_TCP);
+		if (!err && udp)
+			err = list_pool(facts, i, IPPROTO_UDP);
+	}
 	for (size_t i = 0; i < config->n_listeners && !err; i++)
 		err = list_listener(facts, &config->listeners[i]);
 	return err;
@@ -282,23 +310,31 @@ static void take_socket(void *userdata, const struct doctor_socket *socket)
 	struct doctor_facts *facts = userdata;
 
 	for (size_t i = 0; i < facts->n_binds && socket->listening; i++)
-		if (sockaddr_family(&facts->binds[i].bind->addr) ==
+		if (facts->binds[i].bind->protocol == socket->protocol &&
+			sockaddr_family(&facts->binds[i].bind->addr) ==
 				sockaddr_family(&socket->local) &&
 			sockaddr_equal(&facts->binds[i].bind->addr, &socket->local))
 			facts->binds[i].listening = true;
 	for (size_t i = 0; i < facts->n_backends && !socket->listening; i++)
-		if (sockaddr_family(&socket->remote) == AF_INET &&
+		if (facts->backends[i].protocol == socket->protocol &&
+			sockaddr_family(&socket->remote) == AF_INET &&
 			sockaddr_equal(&facts->backends[i].addr, &socket->remote))
 			facts->backends[i].in_use++;
 }
 
 static void read_sockets(struct doctor_facts *facts)
 {
-	int err = doctor_proc_tcp(facts->root, AF_INET, take_socket, facts);
-	int err6 = doctor_proc_tcp(facts->root, AF_INET6, take_socket, facts);
+	static const uint8_t protocols[] = { IPPROTO_TCP, IPPROTO_UDP };
 
-	/* Without IPv6 in the kernel there is no such file, and no such socket. */
-	facts->sockets_error = err ? err : err6 == -ENOENT ? 0 : err6;
+	for (size_t i = 0; i < 2 && !facts->sockets_error; i++) {
+		int err =
+			doctor_proc_sockets(facts->root, protocols[i], AF_INET, take_socket, facts);
+		int err6 = doctor_proc_sockets(
+			facts->root, protocols[i], AF_INET6, take_socket, facts);
+
+		/* Without IPv6 in the kernel there is no such file, and no such socket. */
+		facts->sockets_error = err ? err : err6 == -ENOENT ? 0 : err6;
+	}
 }
 
 static void look_up(struct nl_channel *channel, const char *host, struct net_route *ret_route)

@@ -19,11 +19,15 @@ struct doctor_bind {
 	bool listening; /* there is a socket for it */
 };
 
-/* A server, or the first address of a prefix of servers that clients may name. */
+/*
+ * A server, or the first address of a prefix of servers that clients may name. One that listeners
+ * of both protocols share is there for each.
+ */
 struct doctor_backend {
 	const char *owner;		/* the pool, or the listener */
 	const struct config_pool *pool; /* NULL: named by clients */
 	struct sockaddr_any addr;	/* port 0: none to try */
+	uint8_t protocol;		/* IPPROTO_TCP or IPPROTO_UDP */
 	bool served;			/* it gets connections: weight is not 0 */
 	int error;			/* of the look-up of the route */
 	struct net_route route;		/* if that is 0 */
@@ -63,6 +67,10 @@ void doctor_facts_clear(struct doctor_facts *facts);
 int doctor_facts_list(struct doctor_facts *facts);
 
 /* ---- questions that several checks have ---- */
+
+/* Whether clients of the listener get to this server. */
+bool doctor_serves(const struct doctor_facts *facts, const struct doctor_backend *backend,
+	const struct config_listener *listener);
 
 /* The address on a link, on any if ifname is NULL; NULL: it is not there. */
 const struct net_addr *doctor_find_addr(const struct doctor_facts *facts, uint8_t family,

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <linux/rtnetlink.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -126,6 +127,44 @@ static void check_pool_ports(
 		"pool %s has %lld source ports towards each server", pool->name, (long long)room);
 }
 
+static bool has_servers(
+	const struct doctor_facts *facts, const struct config_pool *pool, uint8_t protocol)
+{
+	for (size_t i = 0; i < facts->n_backends; i++)
+		if (facts->backends[i].pool == pool && facts->backends[i].protocol == protocol)
+			return true;
+	return false;
+}
+
+/* Every UDP session has a source port of its own, whichever the server. */
+static void check_session_ports(const struct doctor_facts *facts, const struct config_pool *pool,
+	int64_t size, struct doctor_report *report)
+{
+	int64_t room = size * (pool->n_sources ? (int64_t)pool->n_sources : 1);
+	char subject[CONFIG_NAME_MAX + sizeof("/udp")];
+	size_t in_use = 0;
+
+	for (size_t i = 0; i < facts->n_backends; i++)
+		if (facts->backends[i].pool == pool && facts->backends[i].protocol == IPPROTO_UDP)
+			in_use += facts->backends[i].in_use;
+	snprintf(subject, sizeof(subject), "%s/udp", pool->name);
+	if (room < PORTS_WARN)
+		doctor_add(report, "ports", subject,
+			room < PORTS_WRONG ? DOCTOR_WRONG : DOCTOR_WARN, mend_range(size, false),
+			"pool %s has %lld source ports for UDP sessions: mend, then restart the "
+			"gateway",
+			pool->name, (long long)room);
+	else if ((int64_t)in_use * 100 > room * 80)
+		doctor_add(report, "ports", subject, DOCTOR_WARN, mend_range(size, true),
+			"%zu of %lld source ports of pool %s are in use by UDP sessions: a wider "
+			"range, after a restart, or more sources give room",
+			in_use, (long long)room, pool->name);
+	else
+		doctor_add(report, "ports", subject, DOCTOR_OK, NULL,
+			"pool %s has %lld source ports for UDP sessions", pool->name,
+			(long long)room);
+}
+
 static void check_use(
 	const struct doctor_backend *backend, int64_t size, struct doctor_report *report)
 {
@@ -155,10 +194,16 @@ void doctor_check_ports(const struct doctor_facts *facts, struct doctor_report *
 		return;
 	}
 	size = range[1] - range[0] + 1;
-	for (size_t i = 0; i < facts->config->n_pools; i++)
-		check_pool_ports(&facts->config->pools[i], size, report);
+	for (size_t i = 0; i < facts->config->n_pools; i++) {
+		const struct config_pool *pool = &facts->config->pools[i];
+
+		if (has_servers(facts, pool, IPPROTO_TCP))
+			check_pool_ports(pool, size, report);
+		if (has_servers(facts, pool, IPPROTO_UDP))
+			check_session_ports(facts, pool, size, report);
+	}
 	for (size_t i = 0; i < facts->n_backends; i++)
-		if (facts->backends[i].pool)
+		if (facts->backends[i].pool && facts->backends[i].protocol == IPPROTO_TCP)
 			check_use(&facts->backends[i], size, report);
 }
 
@@ -172,7 +217,8 @@ void doctor_check_somaxconn(const struct doctor_facts *facts, struct doctor_repo
 	int err = doctor_proc_numbers(facts->root, &max, 1, "/proc/sys/net/core/somaxconn");
 
 	for (size_t i = 0; i < facts->config->n_listeners; i++)
-		if (!longest || facts->config->listeners[i].backlog > longest->backlog)
+		if (facts->config->listeners[i].protocol == IPPROTO_TCP &&
+			(!longest || facts->config->listeners[i].backlog > longest->backlog))
 			longest = &facts->config->listeners[i];
 	if (!longest)
 		return;

@@ -11,6 +11,10 @@
 #define MTU_MIN	  1280U
 #define MTU_USUAL 1500U
 
+#define IP_UDP_HEADERS 28U
+#define HEADER_OF_IPV4 28U /* PROXY protocol, version 2 */
+#define HEADER_OF_IPV6 52U
+
 static void text_of(const struct doctor_backend *backend, char buf[NET_TEXT_ADDR_MAX])
 {
 	uint8_t bytes[16];
@@ -215,6 +219,56 @@ static char *mend_mtu(const struct doctor_facts *facts, const struct doctor_back
 	return mend;
 }
 
+static unsigned header_len(const struct config_listener *listener)
+{
+	if (listener->identity == IDENTITY_NONE)
+		return 0;
+	for (size_t i = 0; i < listener->n_binds; i++)
+		if (sockaddr_family(&listener->binds[i].addr) == AF_INET6)
+			return HEADER_OF_IPV6;
+	return HEADER_OF_IPV4;
+}
+
+/* The UDP listener with the longest header of those that have a server at that address. */
+static const struct config_listener *find_datagrams(
+	const struct doctor_facts *facts, const struct doctor_backend *backend)
+{
+	const struct config *config = facts->config;
+	const struct config_listener *found = NULL;
+
+	for (size_t i = 0; i < facts->n_backends; i++) {
+		const struct doctor_backend *other = &facts->backends[i];
+
+		if (other->protocol != IPPROTO_UDP ||
+			other->addr.in.sin_addr.s_addr != backend->addr.in.sin_addr.s_addr)
+			continue;
+		for (size_t l = 0; l < config->n_listeners; l++)
+			if (doctor_serves(facts, other, &config->listeners[l]) &&
+				(!found || header_len(&config->listeners[l]) > header_len(found)))
+				found = &config->listeners[l];
+	}
+	return found;
+}
+
+/* What of a client's datagram goes to the server in one piece. */
+static void report_mtu(const struct doctor_facts *facts, const struct doctor_backend *backend,
+	const char *text, unsigned mtu, struct doctor_report *report)
+{
+	const struct config_listener *udp = find_datagrams(facts, backend);
+	unsigned headers = udp ? IP_UDP_HEADERS + header_len(udp) : 0;
+
+	if (!udp || mtu <= headers)
+		doctor_add(report, "mtu", text, DOCTOR_OK, NULL,
+			"packets to %s of %s may have %u bytes", text, backend->owner, mtu);
+	else
+		doctor_add(report, "mtu", text, DOCTOR_OK, NULL,
+			"packets to %s of %s may have %u bytes: datagrams with up to %u bytes are "
+			"passed on in one piece, larger ones %s",
+			text, backend->owner, mtu, mtu - headers,
+			udp->oversize == CONFIG_OVERSIZE_TOO_BIG ? "are not passed on"
+								 : "in fragments");
+}
+
 static void check_backend_mtu(const struct doctor_facts *facts,
 	const struct doctor_backend *backend, const struct net_link *front,
 	struct doctor_report *report)
@@ -236,8 +290,7 @@ static void check_backend_mtu(const struct doctor_facts *facts,
 			"packets to %s of %s may have %u bytes by %s; %u would be right", text,
 			backend->owner, mtu, link->name, least);
 	else
-		doctor_add(report, "mtu", text, DOCTOR_OK, NULL,
-			"packets to %s of %s may have %u bytes", text, backend->owner, mtu);
+		report_mtu(facts, backend, text, mtu, report);
 }
 
 void doctor_check_mtu(const struct doctor_facts *facts, struct doctor_report *report)

@@ -10,7 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define TCP_STATE_LISTEN 0x0aU
+/* Of enum in net/tcp_states.h, which the kernel has for UDP, too. */
+#define STATE_CLOSE  0x07U
+#define STATE_LISTEN 0x0aU
 
 static int join(const char *root, const char *path, char ret_path[PATH_MAX])
 {
@@ -126,9 +128,10 @@ static int parse_address(const char *text, sa_family_t family, struct sockaddr_a
 	return 0;
 }
 
-static int parse_socket(char *line, sa_family_t family, struct doctor_socket *ret_socket)
+static int parse_socket(
+	char *line, uint8_t protocol, sa_family_t family, struct doctor_socket *ret_socket)
 {
-	struct doctor_socket parsed = { 0 };
+	struct doctor_socket parsed = { .protocol = protocol };
 	char local[48], remote[48], word[8];
 	uint32_t state;
 
@@ -138,29 +141,31 @@ static int parse_socket(char *line, sa_family_t family, struct doctor_socket *re
 	if (parse_address(local, family, &parsed.local) < 0 ||
 		parse_address(remote, family, &parsed.remote) < 0)
 		return -EBADMSG;
-	parsed.listening = state == TCP_STATE_LISTEN;
+	parsed.listening = state == (protocol == IPPROTO_UDP ? STATE_CLOSE : STATE_LISTEN);
 	*ret_socket = parsed;
 	return 0;
 }
 
-int doctor_proc_tcp(const char *root, sa_family_t family,
+int doctor_proc_sockets(const char *root, uint8_t protocol, sa_family_t family,
 	void (*take)(void *userdata, const struct doctor_socket *socket), void *userdata)
 {
 	struct doctor_socket found;
-	char path[PATH_MAX];
+	char name[32], path[PATH_MAX];
 	size_t size = 0;
 	char *line = NULL;
 	FILE *file;
 	int err;
 
-	err = join(root, family == AF_INET ? "/proc/self/net/tcp" : "/proc/self/net/tcp6", path);
+	snprintf(name, sizeof(name), "/proc/self/net/%s%s", protocol == IPPROTO_UDP ? "udp" : "tcp",
+		family == AF_INET ? "" : "6");
+	err = join(root, name, path);
 	if (err)
 		return err;
 	file = fopen(path, "re");
 	if (!file)
 		return -errno;
 	while (getline(&line, &size, file) >= 0)
-		if (parse_socket(line, family, &found) == 0)
+		if (parse_socket(line, protocol, family, &found) == 0)
 			take(userdata, &found);
 	err = ferror(file) ? -EIO : 0;
 	free(line);

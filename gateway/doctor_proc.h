@@ -29,9 +29,10 @@ __attribute__((format(printf, 4, 5))) int doctor_proc_numbers(
 struct doctor_socket {
 	struct sockaddr_any local;
 	struct sockaddr_any remote;
-	bool listening;
+	uint8_t protocol; /* IPPROTO_TCP or IPPROTO_UDP */
+	bool listening;	  /* of UDP: not connected, whoever sends */
 };
 
-/* Calls take for every TCP socket of this network namespace. 0 or a negative errno. */
-int doctor_proc_tcp(const char *root, sa_family_t family,
+/* Calls take for every socket of the protocol in this network namespace. 0 or a negative errno. */
+int doctor_proc_sockets(const char *root, uint8_t protocol, sa_family_t family,
 	void (*take)(void *userdata, const struct doctor_socket *socket), void *userdata);

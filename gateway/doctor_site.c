@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <linux/if_addr.h>
 #include <net_text.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -378,6 +379,24 @@ void doctor_check_sources(const struct doctor_facts *facts, struct doctor_report
 
 /* ---- listener ---- */
 
+static void check_udp(const struct doctor_facts *facts, const struct doctor_bind *bind,
+	const char *text, struct doctor_report *report)
+{
+	char subject[CONFIG_BIND_TEXT_MAX + sizeof("/udp")];
+
+	snprintf(subject, sizeof(subject), "%s/udp", text);
+	if (bind->listening)
+		doctor_add(report, "listener", subject, DOCTOR_OK, NULL,
+			"a UDP socket is bound to %s", text);
+	else if (facts->sockets_error)
+		doctor_add(report, "listener", subject, DOCTOR_UNKNOWN, NULL,
+			"whether a UDP socket is bound to %s cannot be read: %s", text,
+			strerror(-facts->sockets_error));
+	else
+		doctor_add(report, "listener", subject, DOCTOR_WRONG, strdup(facts->start),
+			"no UDP socket is bound to %s: the gateway does not run here", text);
+}
+
 void doctor_check_listeners(const struct doctor_facts *facts, struct doctor_report *report)
 {
 	char text[CONFIG_BIND_TEXT_MAX];
@@ -386,6 +405,10 @@ void doctor_check_listeners(const struct doctor_facts *facts, struct doctor_repo
 		const struct doctor_bind *bind = &facts->binds[i];
 
 		config_bind_text(bind->bind, text);
+		if (bind->bind->protocol == IPPROTO_UDP) {
+			check_udp(facts, bind, text, report);
+			continue;
+		}
 		if (bind->listening)
 			doctor_add(report, "listener", text, DOCTOR_OK, NULL,
 				"a socket listens on %s", text);

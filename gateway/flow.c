@@ -33,18 +33,49 @@ void flow_table_destroy(struct flow_table *table)
 	slab_destroy(&table->slab);
 }
 
-struct flow *flow_new(struct flow_table *table)
+size_t flow_table_live(const struct flow_table *table)
+{
+	return table->slab.used;
+}
+
+size_t flow_table_descriptors(const struct flow_table *table)
+{
+	return FLOW_SIDES * (table->slab.used - table->n_sessions) + table->n_sessions;
+}
+
+struct flow *flow_new(struct flow_table *table, const struct config_listener *listener)
 {
 	struct flow *flow = slab_get(&table->slab);
 
 	if (!flow)
 		return NULL;
-	*flow = (struct flow){ .state = FLOW_CONNECTING };
-	flow->side[FLOW_CLIENT].end.fd = flow->side[FLOW_BACKEND].end.fd = -1;
+	memset(flow, 0, sizeof(*flow));
+	flow->state = FLOW_CONNECTING;
+	flow->listener = listener;
+	if (flow_is_session(flow)) {
+		flow->session.fd = -1;
+		list_init(&flow->session.chain);
+		list_init(&flow->session.by_idle);
+		table->n_sessions++;
+	} else {
+		flow->side[FLOW_CLIENT].end.fd = flow->side[FLOW_BACKEND].end.fd = -1;
+	}
 	list_init(&flow->turn);
 	list_append(&table->live, &flow->node);
 	stats_add(table->stats, STATS_LIVE_FLOWS, 1);
 	return flow;
+}
+
+static uint64_t bytes_in(const struct flow *flow)
+{
+	return flow_is_session(flow) ? flow->session.bytes_in
+				     : stream_bytes(&flow->side[FLOW_CLIENT].stream);
+}
+
+static uint64_t bytes_out(const struct flow *flow)
+{
+	return flow_is_session(flow) ? flow->session.bytes_out
+				     : stream_bytes(&flow->side[FLOW_BACKEND].stream);
 }
 
 static void flow_record(const struct flow_table *table, const struct flow *flow,
@@ -53,8 +84,8 @@ static void flow_record(const struct flow_table *table, const struct flow *flow,
 	uint64_t now_us = clock_monotonic_us();
 	struct access_log_record record = {
 		.ended_us = clock_wall_us(),
-		.bytes_in = stream_bytes(&flow->side[FLOW_CLIENT].stream),
-		.bytes_out = stream_bytes(&flow->side[FLOW_BACKEND].stream),
+		.bytes_in = bytes_in(flow),
+		.bytes_out = bytes_out(flow),
 		.duration_us = now_us - flow->accepted_us,
 		.connected = flow->connected_us != 0,
 		.client = flow->client,
@@ -64,9 +95,14 @@ static void flow_record(const struct flow_table *table, const struct flow *flow,
 		.end = (uint8_t)end,
 		.by = (uint8_t)by,
 		.identity = flow->identity,
+		.protocol = flow->listener->protocol,
 		.worker = table->worker,
 	};
 
+	if (flow_is_session(flow)) {
+		record.datagrams_in = flow->session.datagrams_in;
+		record.datagrams_out = flow->session.datagrams_out;
+	}
 	if (record.connected)
 		record.connect_us = flow->connected_us - flow->accepted_us;
 	snprintf(record.listener, sizeof(record.listener), "%s", flow->listener->name);
@@ -81,8 +117,9 @@ void flow_end(
 	if (table->ring)
 		flow_record(table, flow, end, by);
 	stats_add(table->stats, STATS_ENDED_CLOSED + (unsigned)end, 1);
-	stats_add(table->stats, STATS_BYTES_IN, stream_bytes(&flow->side[FLOW_CLIENT].stream));
-	stats_add(table->stats, STATS_BYTES_OUT, stream_bytes(&flow->side[FLOW_BACKEND].stream));
+	stats_add(table->stats, STATS_BYTES_IN, bytes_in(flow));
+	stats_add(table->stats, STATS_BYTES_OUT, bytes_out(flow));
+	table->n_sessions -= flow_is_session(flow);
 	stats_drop(table->stats, STATS_LIVE_FLOWS);
 	loop_timer_cancel(table->loop, &flow->timer);
 	list_remove(&flow->turn);

@@ -1,9 +1,11 @@
 /*
- * flow - one client's connection through the gateway, and the table of all of a worker's.
+ * flow - one client's connection (TCP) or session (UDP) through the gateway, and the table of all
+ * of a worker's.
  *
- * A flow has two sides, each with its socket and the stream of bytes that is read from it. This
- * module owns flows, their memory and what is left of them when they end: counters and an access
- * record. What happens in between is the data path's business (tcp_relay.h).
+ * A connection has two sides, each with its socket and the stream of bytes that is read from it; a
+ * session has one socket, towards its server. This module owns flows, their memory and what is left
+ * of them when they end: counters and an access record. What happens in between is the business of
+ * the data path (tcp_relay.h, udp_relay.h).
  */
 #pragma once
 
@@ -19,6 +21,8 @@
 #include "sockaddr.h"
 #include "stats.h"
 #include "stream.h"
+
+#define FLOW_HEADER_MAX 56
 
 enum flow_side_id { FLOW_CLIENT, FLOW_BACKEND, FLOW_SIDES };
 
@@ -38,8 +42,35 @@ struct flow_side {
 	bool stalled; /* the peer lives but keeps its window shut */
 };
 
+struct udp_listener;
+
+/* What a UDP flow has; udp_session.c says what it means. */
+struct flow_session {
+	struct loop_source source;
+	struct list_node chain;	  /* in a slot of the session table */
+	struct list_node by_idle; /* the longest idle first */
+	uint64_t bytes_in, bytes_out;
+	uint64_t datagrams_in, datagrams_out;
+	struct udp_listener *at; /* where the client's datagrams arrive */
+	uint64_t moved_ms;	 /* when it was put at the end of by_idle */
+	int fd;			 /* connected to the server; -1: none */
+	uint32_t client_slot;	 /* of session_limits */
+	uint16_t port_pool;	 /* index; where port came from */
+	uint16_t last_len;	 /* payload of the latest datagram to the server */
+	uint32_t flow_label;	 /* as the client's latest datagram had it, like the next two */
+	uint8_t traffic_class;
+	uint8_t hop_limit;
+	uint8_t header_len;
+	bool answered;
+	bool confirmed; /* the client went on after the server had answered */
+	uint8_t header[FLOW_HEADER_MAX];
+};
+
 struct flow {
-	struct flow_side side[FLOW_SIDES];
+	union {
+		struct flow_side side[FLOW_SIDES]; /* TCP */
+		struct flow_session session;	   /* UDP */
+	};
 	struct list_node node; /* among the live or the dead */
 	struct list_node turn; /* in a queue of the data path, or unlinked */
 	struct timer timer;
@@ -63,6 +94,7 @@ struct flow {
 
 struct flow_table {
 	struct slab slab;
+	size_t n_sessions; /* of the live flows: UDP ones */
 	struct list_node live;
 	struct list_node dead;
 	struct loop *loop;
@@ -77,8 +109,20 @@ void flow_table_init(
 	struct flow_table *table, struct loop *loop, struct stats *stats, size_t limit);
 void flow_table_destroy(struct flow_table *table);
 
-/* A zeroed live flow in FLOW_CONNECTING with both descriptors -1; NULL: at the limit, no memory. */
-struct flow *flow_new(struct flow_table *table);
+/*
+ * A live flow of the listener, zeroed but for its descriptors, which are -1; in FLOW_CONNECTING.
+ * NULL: at the limit, no memory.
+ */
+struct flow *flow_new(struct flow_table *table, const struct config_listener *listener);
+
+/* Live flows; and how many descriptors they may hold. */
+size_t flow_table_live(const struct flow_table *table);
+size_t flow_table_descriptors(const struct flow_table *table);
+
+static inline bool flow_is_session(const struct flow *flow)
+{
+	return flow->listener->protocol == IPPROTO_UDP;
+}
 
 /*
  * Counts and records the end; the flow is FLOW_DEAD then. The caller has closed the sockets and

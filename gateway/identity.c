@@ -17,13 +17,14 @@ static void endpoint_set(struct proxyhdr_endpoint *endpoint, const struct sockad
 	endpoint->port = sockaddr_port(addr);
 }
 
-int identity_header(enum identity identity, const struct sockaddr_any *client,
+int identity_header(enum identity identity, uint8_t protocol, const struct sockaddr_any *client,
 	const struct sockaddr_any *local, uint8_t buf[IDENTITY_HEADER_MAX], size_t *ret_len)
 {
 	struct sockaddr_any src = *client, dst = *local;
 	struct proxyhdr header;
 
-	if (identity != IDENTITY_PROXY_V2 && identity != IDENTITY_PROXY_V1) {
+	if (identity != IDENTITY_PROXY_V2 && identity != IDENTITY_PROXY_V1 &&
+		identity != IDENTITY_PROXY_V2_FIRST) {
 		*ret_len = 0;
 		return 0;
 	}
@@ -35,7 +36,7 @@ int identity_header(enum identity identity, const struct sockaddr_any *client,
 		.version = identity == IDENTITY_PROXY_V1 ? 1 : 2,
 		.command = PROXYHDR_PROXY,
 		.family = sockaddr_family(&src) == AF_INET ? PROXYHDR_INET : PROXYHDR_INET6,
-		.transport = PROXYHDR_STREAM,
+		.transport = protocol == IPPROTO_UDP ? PROXYHDR_DGRAM : PROXYHDR_STREAM,
 	};
 	endpoint_set(&header.src, &src);
 	endpoint_set(&header.dst, &dst);

@@ -5,6 +5,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "udp_batch.h"
+
 static int set_flag(int fd, int level, int option)
 {
 	const int on = 1;
@@ -31,13 +33,17 @@ static int open_bound(const struct config_listener *config, const struct config_
 	bool absent, bool shared, int *ret_fd)
 {
 	const struct sockaddr_any *bind_addr = &bind_to->addr;
+	bool udp = config->protocol == IPPROTO_UDP;
 	int v6only = config->v6only;
-	int fd, err;
+	int fd, err = 0;
 
-	fd = socket(sockaddr_family(bind_addr), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	fd = socket(sockaddr_family(bind_addr),
+		(udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	err = set_flag(fd, SOL_SOCKET, SO_REUSEADDR);
+	/* Of datagrams it would let others share, and take, the address. */
+	if (!udp)
+		err = set_flag(fd, SOL_SOCKET, SO_REUSEADDR);
 	if (!err && shared)
 		err = set_flag(fd, SOL_SOCKET, SO_REUSEPORT);
 	if (!err && sockaddr_family(bind_addr) == AF_INET6 &&
@@ -64,6 +70,39 @@ int listener_probe(
 	if (!err)
 		close(fd);
 	return err;
+}
+
+/* As large as is asked for if we may, or as large as we may. */
+static void set_buffer(int fd, int force, int option, uint32_t bytes)
+{
+	const int size = (int)(bytes / 2); /* the kernel counts its own needs, and doubles it */
+
+	if (setsockopt(fd, SOL_SOCKET, force, &size, sizeof(size)) < 0)
+		(void)setsockopt(fd, SOL_SOCKET, option, &size, sizeof(size));
+}
+
+int listener_open_udp(const struct config_listener *config, const struct config_bind *bind,
+	bool absent, int *ret_fd)
+{
+	sa_family_t family = sockaddr_family(&bind->addr);
+	int fd = -1, err;
+
+	err = open_bound(config, bind, absent, true, &fd);
+	if (err)
+		return err;
+	err = udp_batch_prepare_listener(fd, family);
+	/* Answers leave from addresses that this machine may not have, or not yet. */
+	if (!err)
+		err = family == AF_INET6 ? set_flag(fd, IPPROTO_IPV6, IPV6_FREEBIND)
+					 : set_flag(fd, IPPROTO_IP, IP_FREEBIND);
+	if (err) {
+		close(fd);
+		return err;
+	}
+	set_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, config->receive_buffer);
+	set_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, config->receive_buffer);
+	*ret_fd = fd;
+	return 0;
 }
 
 int listener_open(const struct config_listener *config, const struct config_bind *bind, bool absent,

@@ -26,3 +26,10 @@ int listener_probe(
  */
 int listener_open(const struct config_listener *config, const struct config_bind *bind, bool absent,
 	int *ret_fd);
+
+/*
+ * The same for a UDP listener: bound, with all that udp_batch_receive() needs, and with the buffers
+ * that the configuration asks for, as far as we may.
+ */
+int listener_open_udp(const struct config_listener *config, const struct config_bind *bind,
+	bool absent, int *ret_fd);

@@ -14,8 +14,9 @@
 static int compare_binds(const void *a, const void *b)
 {
 	const struct config_bind *const *x = a, *const *y = b;
+	int order = bind_compare(*x, *y);
 
-	return bind_compare(*x, *y);
+	return order ? order : (*x)->protocol - (*y)->protocol;
 }
 
 static void put_host(const struct sockaddr_any *addr, uint8_t ret_bytes[16])
@@ -161,7 +162,7 @@ static int add_bind_rule(
 	struct nft_rule rule = {
 		.kind = kind,
 		.family = (uint8_t)sockaddr_family(&bind->addr),
-		.l4proto = IPPROTO_TCP,
+		.l4proto = bind->protocol,
 		.prefix_len = bind->prefix_len,
 		.port_min = sockaddr_port(&bind->addr),
 		.port_max = bind->port_max,

@@ -1,5 +1,5 @@
 /*
- * socket_set - all listening sockets of a gateway: one per bind address and worker.
+ * socket_set - all sockets on which clients arrive: one per bind address and worker.
  *
  * They are opened once and stay open as long as the gateway accepts, whatever becomes of the
  * workers.
@@ -10,11 +10,14 @@
 
 #include "admission.h"
 #include "config.h"
+#include "udp_session.h"
 
 struct socket_set {
 	size_t n_workers;
-	size_t n_binds;			    /* over all listeners */
+	size_t n_binds;			    /* of all TCP listeners */
 	struct admission_listener *sockets; /* n_workers rows of n_binds */
+	size_t n_udp;			    /* binds of all UDP listeners */
+	struct udp_listener *udp;	    /* n_workers rows of n_udp */
 };
 
 #define SOCKET_SET_ERROR_MAX 256
@@ -23,8 +26,9 @@ struct socket_set {
 int socket_set_open(struct socket_set *set, const struct config *config, size_t n_workers,
 	char error[SOCKET_SET_ERROR_MAX]);
 
-/* The n_binds sockets of one worker. */
+/* The n_binds sockets of one worker, and its n_udp ones. */
 struct admission_listener *socket_set_row(const struct socket_set *set, size_t worker);
+struct udp_listener *socket_set_udp_row(const struct socket_set *set, size_t worker);
 
 /* Closes all but one worker's; keep == n_workers: all of them. */
 void socket_set_close_others(struct socket_set *set, size_t keep);

@@ -25,15 +25,33 @@ enum stats_counter {
 	STATS_ENDED_DEAD_PEER,
 	STATS_ENDED_NO_SOURCE_PORT,
 	STATS_ENDED_NOT_ALLOWED,
+	STATS_ENDED_UNANSWERED,
+	STATS_ENDED_EVICTED,
 	STATS_ENDED_DRAINED,
 	STATS_ENDED_ERROR,
-	STATS_PAUSED_LIMIT,  /* times that accepting stopped at max-flows */
-	STATS_PAUSED_FILES,  /* ... for want of descriptors or memory */
-	STATS_BUFFER_MISSES, /* reads that went without a buffer, as all were held */
-	STATS_PIPE_MISSES,   /* bulk went through a buffer, as no pipe was free */
-	STATS_BULK_ENTERED,  /* a direction went over to splice */
-	STATS_STARVED,	     /* clients waited for a socket with IP_TRANSPARENT */
-	STATS_LIVE_FLOWS,    /* gauge */
+	STATS_PAUSED_LIMIT,	   /* times that accepting stopped at max-flows */
+	STATS_PAUSED_FILES,	   /* ... for want of descriptors or memory */
+	STATS_BUFFER_MISSES,	   /* reads that went without a buffer, as all were held */
+	STATS_PIPE_MISSES,	   /* bulk went through a buffer, as no pipe was free */
+	STATS_BULK_ENTERED,	   /* a direction went over to splice */
+	STATS_STARVED,		   /* clients waited for a socket with IP_TRANSPARENT */
+	STATS_DATAGRAMS_IN,	   /* handed on to servers */
+	STATS_DATAGRAMS_OUT,	   /* handed on to clients */
+	STATS_DROPPED_QUEUE,	   /* by the kernel, as a socket's receive buffer was full */
+	STATS_DROPPED_FULL,	   /* datagrams that would have begun a session: no room for more */
+	STATS_DROPPED_CLIENT_FULL, /* ... no room for more of this client */
+	STATS_DROPPED_RATE,	   /* ... too many at once */
+	STATS_DROPPED_CLIENT_RATE, /* ... too many of this client at once */
+	STATS_DROPPED_PORTS,	   /* ... no source port is free and rested */
+	STATS_DROPPED_DRAINING,	   /* ... the gateway stops */
+	STATS_DROPPED_REFUSED,	   /* ... no server, or not allowed */
+	STATS_DROPPED_OVERSIZE,	   /* larger than the way takes */
+	STATS_DROPPED_INVALID,	   /* nobody could answer it: port 0, broadcast */
+	STATS_DROPPED_SEND,	   /* the kernel did not take it: no buffer, no route */
+	STATS_DROPPED_STRANGER,	   /* came to a server's socket from somebody else */
+	STATS_ICMP_SENT,	   /* errors told to UDP clients */
+	STATS_ICMP_LIMITED,	   /* errors not told, as there were too many */
+	STATS_LIVE_FLOWS,	   /* gauge */
 	STATS_COUNT
 };
 

@@ -28,6 +28,7 @@
 #include "sandbox.h"
 #include "socket_set.h"
 #include "stats.h"
+#include "udp_shared.h"
 #include "worker.h"
 
 /*
@@ -86,6 +87,7 @@ struct supervisor {
 	int access_fd;
 	struct ring **rings;
 	struct stats *stats;
+	struct udp_shared udp; /* empty without UDP listeners */
 	struct timer end_timer;
 };
 
@@ -226,6 +228,9 @@ static int worker_child(struct supervisor *supervisor, size_t index, int channel
 		.log_access = supervisor->config->access_log != LOG_TARGET_OFF,
 		.listeners = socket_set_row(&supervisor->sockets, index),
 		.n_listeners = supervisor->sockets.n_binds,
+		.udp = socket_set_udp_row(&supervisor->sockets, index),
+		.n_udp = supervisor->sockets.n_udp,
+		.udp_shared = supervisor->udp,
 	};
 
 	leave_supervisor(supervisor);
@@ -386,22 +391,29 @@ static void on_end_due(struct timer *timer)
 			kill(supervisor->workers[i].pid, SIGKILL);
 }
 
-static void announce_ready(struct supervisor *supervisor)
+static void announce_bind(const struct supervisor *supervisor,
+	const struct config_listener *listener, const struct config_bind *bind)
 {
 	char text[CONFIG_BIND_TEXT_MAX];
 
-	supervisor->state = RUNNING;
-	for (size_t b = 0; b < supervisor->sockets.n_binds; b++) {
-		const struct admission_listener *socket = &supervisor->sockets.sockets[b];
+	log_info("listener %s: %s%s, %s%s, identity %s", listener->name,
+		listener->protocol == IPPROTO_UDP ? "udp " : "", config_bind_text(bind, text),
+		listener->embedded ? "" : "pool ",
+		listener->embedded ? "embedded destinations"
+				   : supervisor->config->pools[listener->pool].name,
+		config_identity_name(listener->identity));
+}
 
-		log_info("listener %s: %s, %s%s, identity %s", socket->config->name,
-			config_bind_text(socket->bind, text),
-			socket->config->embedded ? "" : "pool ",
-			socket->config->embedded
-				? "embedded destinations"
-				: supervisor->config->pools[socket->config->pool].name,
-			config_identity_name(socket->config->identity));
-	}
+static void announce_ready(struct supervisor *supervisor)
+{
+
+	supervisor->state = RUNNING;
+	for (size_t b = 0; b < supervisor->sockets.n_binds; b++)
+		announce_bind(supervisor, supervisor->sockets.sockets[b].config,
+			supervisor->sockets.sockets[b].bind);
+	for (size_t b = 0; b < supervisor->sockets.n_udp; b++)
+		announce_bind(supervisor, supervisor->sockets.udp[b].config,
+			supervisor->sockets.udp[b].bind);
 	log_info("ready: %zu workers", supervisor->n_workers);
 	sd_notify(0, "READY=1");
 }
@@ -633,6 +645,19 @@ static int make_shared(struct supervisor *supervisor)
 	return supervisor->logger_wake_fd < 0 ? -errno : 0;
 }
 
+static int make_udp_shared(struct supervisor *supervisor)
+{
+	const char *what = "";
+	int err =
+		udp_shared_open(&supervisor->udp, supervisor->config, supervisor->n_workers, &what);
+
+	if (err)
+		log_error("UDP listeners cannot have %s: %s", what, strerror(-err));
+	else if (supervisor->udp.limits && supervisor->udp.icmp.fd6 < 0)
+		log_warning("clients of UDP listeners get no ICMP errors: CAP_NET_RAW is needed");
+	return err;
+}
+
 static int supervisor_start(struct supervisor *supervisor)
 {
 	const struct config *config = supervisor->config;
@@ -658,6 +683,9 @@ static int supervisor_start(struct supervisor *supervisor)
 		log_error("%s", error);
 		return err;
 	}
+	err = make_udp_shared(supervisor);
+	if (err)
+		return err;
 	/* A signal to end waits until what is being set up can be taken away again. */
 	err = open_signals(supervisor);
 	if (err)
@@ -685,6 +713,7 @@ static void supervisor_cleanup(struct supervisor *supervisor)
 		for (size_t i = 0; i < supervisor->n_workers; i++)
 			child_close_channel(&supervisor->workers[i]);
 	socket_set_destroy(&supervisor->sockets);
+	udp_shared_close(&supervisor->udp);
 	net_keeper_stop(&supervisor->network);
 	close_access_log(supervisor);
 	if (supervisor->rings)

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdlib.h>
 
 #include "embedded.h"
 
@@ -34,5 +35,55 @@ int target_pick(const struct config_listener *listener, const struct config_bind
 	*ret_backend = backend->addr;
 	if (sockaddr_port(ret_backend) == 0)
 		sockaddr_set_port(ret_backend, sockaddr_port(local));
+	return 0;
+}
+
+int target_set_init(struct target_set *set, const struct config *config)
+{
+	int err = 0;
+
+	*set = (struct target_set){ .own = { .fd = -1 } };
+	for (size_t i = 0; i < config->n_listeners && set->own.fd < 0 && !err; i++)
+		if (config->listeners[i].embedded)
+			err = own_address_open(&set->own);
+	if (err)
+		return err;
+	set->pools = calloc(config->n_pools + 1, sizeof(*set->pools));
+	if (!set->pools)
+		err = -ENOMEM;
+	for (; !err && set->n_pools < config->n_pools; set->n_pools++) {
+		err = pool_init(&set->pools[set->n_pools], &config->pools[set->n_pools]);
+		if (err)
+			break;
+	}
+	if (err)
+		target_set_destroy(set);
+	return err;
+}
+
+void target_set_destroy(struct target_set *set)
+{
+	for (size_t i = 0; i < set->n_pools; i++)
+		pool_destroy(&set->pools[i]);
+	free(set->pools);
+	set->pools = NULL;
+	set->n_pools = 0;
+	own_address_close(&set->own);
+}
+
+int target_set_pick(struct target_set *set, const struct config_listener *listener,
+	const struct config_bind *bind, const struct sockaddr_any *local,
+	struct sockaddr_any *ret_backend)
+{
+	struct sockaddr_any backend;
+	int err = target_pick(listener, bind, set->pools, local, &backend);
+
+	if (err)
+		return err;
+	/* Our own services are no servers behind us, whatever net they are in. */
+	if (listener->embedded && own_address_is(&set->own, &backend) &&
+		!embedded_is_named(listener->allow, listener->n_allow, &backend.in.sin_addr))
+		return -ELOOP;
+	*ret_backend = backend;
 	return 0;
 }

@@ -1,17 +1,37 @@
 /*
- * target - which server a client is for: a plain function over plain data.
+ * target - which server a client is for.
  *
  * Either a pool says it, or the address itself that the client connected to (RFC 6052).
  */
 #pragma once
 
 #include "config.h"
+#include "own_address.h"
 #include "pool.h"
 
+/* A worker's servers: all that its data paths choose from. */
+struct target_set {
+	struct pool *pools; /* one per config.pools */
+	size_t n_pools;
+	struct own_address own; /* open if a listener has embedded destinations */
+};
+
+/* 0 or a negative errno. config must outlive the set. */
+int target_set_init(struct target_set *set, const struct config *config);
+void target_set_destroy(struct target_set *set);
+
 /*
- * bind: of the listener, by which the client came. pools: one per config.pools, as the worker has
- * them. local: what the client connected to. 0; -EACCES: the client names a server that it may not
- * reach; -EHOSTUNREACH: no server is to be had.
+ * target_pick(), and -ELOOP: an embedded destination that is this gateway itself, which no entry of
+ * "allow" names as one address.
+ */
+int target_set_pick(struct target_set *set, const struct config_listener *listener,
+	const struct config_bind *bind, const struct sockaddr_any *local,
+	struct sockaddr_any *ret_backend);
+
+/*
+ * A plain function over plain data. bind: of the listener, by which the client came. pools: one per
+ * config.pools, as the worker has them. local: what the client connected to. 0; -EACCES: the client
+ * names a server that it may not reach; -EHOSTUNREACH: no server is to be had.
  */
 int target_pick(const struct config_listener *listener, const struct config_bind *bind,
 	struct pool *pools, const struct sockaddr_any *local, struct sockaddr_any *ret_backend);

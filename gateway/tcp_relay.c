@@ -88,7 +88,7 @@ static void finish(
 		side->end.fd = -1;
 		stream_drop(&relay->streams, &side->stream);
 	}
-	flow_end(&relay->flows, flow, end, by);
+	flow_end(relay->flows, flow, end, by);
 }
 
 static enum access_log_by by_side(enum flow_side_id id)
@@ -315,8 +315,8 @@ static void flow_open(struct tcp_relay *relay, struct flow *flow)
 	int error = 0;
 	size_t len;
 
-	if (identity_header(
-		    (enum identity)flow->identity, &flow->client, &flow->local, header, &len) < 0) {
+	if (identity_header((enum identity)flow->identity, IPPROTO_TCP, &flow->client, &flow->local,
+		    header, &len) < 0) {
 		connect_failed(relay, flow, EAFNOSUPPORT);
 		return;
 	}
@@ -582,14 +582,6 @@ static int find_local(struct flow *flow, const struct admission_listener *listen
 	return 0;
 }
 
-/* Our own services are no servers behind us, whatever net they are in. */
-static bool names_ourselves(const struct tcp_relay *relay, const struct config_listener *config,
-	const struct sockaddr_any *backend)
-{
-	return own_address_is(&relay->own, backend) &&
-	       !embedded_is_named(config->allow, config->n_allow, &backend->in.sin_addr);
-}
-
 /* Works out what the server is told and which it is, and goes for it. */
 static void choose_backend(
 	struct tcp_relay *relay, struct flow *flow, const struct admission_listener *listener)
@@ -607,8 +599,8 @@ static void choose_backend(
 		refuse(relay, flow, "identity-ipv6 refuses IPv6 clients");
 		return;
 	}
-	err = target_pick(config, listener->bind, relay->pools, &flow->local, &flow->backend);
-	if (!err && config->embedded && names_ourselves(relay, config, &flow->backend)) {
+	err = target_set_pick(relay->targets, config, listener->bind, &flow->local, &flow->backend);
+	if (err == -ELOOP) {
 		refuse(relay, flow,
 			"that is this gateway itself, which 'allow' must name as one address");
 		return;
@@ -618,8 +610,8 @@ static void choose_backend(
 		return;
 	}
 	if (!err)
-		err = backend_start(
-			relay, flow, config->embedded ? NULL : &relay->pools[config->pool]);
+		err = backend_start(relay, flow,
+			config->embedded ? NULL : &relay->targets->pools[config->pool]);
 	if (err == -EACCES && flow->identity == IDENTITY_TRANSPARENT &&
 		sockaddr_port(&flow->client) < IPPORT_RESERVED)
 		refuse(relay, flow,
@@ -637,7 +629,7 @@ int tcp_relay_take(void *userdata, const struct admission_listener *listener, in
 {
 	struct tcp_relay *relay = userdata;
 	const struct config_listener *config = listener->config;
-	struct flow *flow = flow_new(&relay->flows);
+	struct flow *flow = flow_new(relay->flows, config);
 	struct flow_side *side;
 	int err;
 
@@ -654,7 +646,6 @@ int tcp_relay_take(void *userdata, const struct admission_listener *listener, in
 	flow->side[FLOW_BACKEND].source.on_event = on_backend_event;
 	timer_init(&flow->timer, on_due);
 	flow->owner = relay;
-	flow->listener = config;
 	flow->client = *client;
 	flow->accepted_us = clock_monotonic_us();
 	flow->active_ms = relay->loop->now_ms;
@@ -696,7 +687,6 @@ void tcp_relay_turns(struct tcp_relay *relay)
 	list_splice(&list, &relay->turns);
 	while ((node = list_pop(&list)))
 		flow_serve(relay, list_entry(node, struct flow, turn));
-	flow_table_reap(&relay->flows);
 	log_misses(relay);
 }
 
@@ -705,73 +695,37 @@ bool tcp_relay_busy(const struct tcp_relay *relay)
 	return !list_empty(&relay->turns);
 }
 
-size_t tcp_relay_live(const struct tcp_relay *relay)
-{
-	return relay->flows.slab.used;
-}
-
 void tcp_relay_end_all(struct tcp_relay *relay)
 {
 	struct list_node *node, *tmp;
 
-	list_for_each_safe (node, tmp, &relay->flows.live)
-		finish(relay, list_entry(node, struct flow, node), ACCESS_LOG_DRAINED,
-			ACCESS_LOG_BY_GATEWAY);
-	flow_table_reap(&relay->flows);
-}
+	list_for_each_safe (node, tmp, &relay->flows->live) {
+		struct flow *flow = list_entry(node, struct flow, node);
 
-static void pools_free(struct tcp_relay *relay)
-{
-	for (size_t i = 0; i < relay->n_pools; i++)
-		pool_destroy(&relay->pools[i]);
-	free(relay->pools);
-	relay->pools = NULL;
-	relay->n_pools = 0;
+		if (!flow_is_session(flow))
+			finish(relay, flow, ACCESS_LOG_DRAINED, ACCESS_LOG_BY_GATEWAY);
+	}
 }
 
 int tcp_relay_init(struct tcp_relay *relay, struct loop *loop, const struct config *config,
-	struct stats *stats, const struct tcp_relay_limits *limits)
+	struct target_set *targets, struct flow_table *flows, const struct tcp_relay_limits *limits)
 {
-	int err;
+	struct stats *stats = flows->stats;
 
 	*relay = (struct tcp_relay){
-		.loop = loop, .config = config, .stats = stats, .own = { .fd = -1 }
+		.loop = loop,
+		.config = config,
+		.stats = stats,
+		.targets = targets,
+		.flows = flows,
 	};
 	relay->misses_said = stats->value[STATS_BUFFER_MISSES] + stats->value[STATS_PIPE_MISSES];
 	list_init(&relay->turns);
-	flow_table_init(&relay->flows, loop, stats, limits->flows);
-	for (size_t i = 0; i < config->n_listeners; i++) {
-		if (!config->listeners[i].embedded || relay->own.fd >= 0)
-			continue;
-		err = own_address_open(&relay->own);
-		if (err)
-			return err;
-	}
-	relay->pools = calloc(config->n_pools + 1, sizeof(*relay->pools));
-	if (!relay->pools) {
-		err = -ENOMEM;
-		goto fail;
-	}
-	for (; relay->n_pools < config->n_pools; relay->n_pools++) {
-		err = pool_init(&relay->pools[relay->n_pools], &config->pools[relay->n_pools]);
-		if (err)
-			goto fail;
-	}
-	err = stream_pool_init(&relay->streams, limits->buffers, limits->pipes, stats);
-	if (err)
-		goto fail;
-	return 0;
-fail:
-	pools_free(relay);
-	own_address_close(&relay->own);
-	return err;
+	return stream_pool_init(&relay->streams, limits->buffers, limits->pipes, stats);
 }
 
 void tcp_relay_destroy(struct tcp_relay *relay)
 {
 	tcp_relay_end_all(relay);
 	stream_pool_destroy(&relay->streams);
-	flow_table_destroy(&relay->flows);
-	pools_free(relay);
-	own_address_close(&relay->own);
 }

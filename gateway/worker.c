@@ -14,6 +14,7 @@
 #include "loop.h"
 #include "sandbox.h"
 #include "tcp_relay.h"
+#include "udp_relay.h"
 
 /*
  * Theory of operation
@@ -36,10 +37,19 @@
 #define BUFFERS_MAX    4096U
 #define STOCK_RETRY_MS 100U
 
+struct limits {
+	size_t flows;
+	size_t descriptors; /* that flows may hold: a connection two, a session one */
+	struct tcp_relay_limits tcp;
+};
+
 struct worker {
 	const struct worker_setup *setup;
 	struct loop loop;
+	struct flow_table flows;
+	struct target_set targets;
 	struct tcp_relay relay;
+	struct udp_relay udp; /* without UDP listeners it is never set up */
 	struct admission admission;
 	struct loop_source channel;
 	struct timer drain_timer;
@@ -47,7 +57,7 @@ struct worker {
 	struct log_limit stock_log;
 	struct timer stock_timer; /* asks again when none were to be had */
 	bool transparent;	  /* a listener needs the stock */
-	size_t max_flows;
+	struct limits limits;
 	bool draining;
 	bool ending;
 };
@@ -78,7 +88,7 @@ static size_t count_open_fds(void)
 
 /* Shares the open-file limit out between flows and pipes. -EMFILE if it is too low to work. */
 static int work_out_limits(
-	const struct config *config, bool transparent, struct tcp_relay_limits *ret_limits)
+	const struct worker_setup *setup, bool transparent, struct limits *ret_limits)
 {
 	struct rlimit limit;
 	size_t used = count_open_fds() + FDS_SPARE + (transparent ? BROKER_STOCK_MAX : 0);
@@ -92,20 +102,33 @@ static int work_out_limits(
 	pipes = room / (2 * PIPE_SHARE);
 	if (pipes > PIPES_MAX)
 		pipes = PIPES_MAX;
-	*ret_limits = (struct tcp_relay_limits){
-		.flows = (room - 2 * pipes) / 2,
-		.pipes = pipes,
-		.buffers = BUFFERS_MAX,
-	};
-	if (config->max_flows && config->max_flows < ret_limits->flows)
-		ret_limits->flows = config->max_flows;
+	ret_limits->descriptors = room - 2 * pipes;
+	ret_limits->flows =
+		setup->n_udp > 0 ? ret_limits->descriptors : ret_limits->descriptors / 2;
+	ret_limits->tcp.pipes = pipes;
+	ret_limits->tcp.buffers = BUFFERS_MAX;
+	if (setup->config->max_flows && setup->config->max_flows < ret_limits->flows)
+		ret_limits->flows = setup->config->max_flows;
 	return 0;
+}
+
+/* How many more connections there may be. */
+static size_t room_for_connections(const struct worker *worker)
+{
+	size_t live = flow_table_live(&worker->flows);
+	size_t descriptors = flow_table_descriptors(&worker->flows);
+	size_t by_flows = worker->limits.flows > live ? worker->limits.flows - live : 0;
+	size_t by_descriptors = worker->limits.descriptors > descriptors
+					? (worker->limits.descriptors - descriptors) / 2
+					: 0;
+
+	return by_flows < by_descriptors ? by_flows : by_descriptors;
 }
 
 static void on_drain_due(struct timer *timer)
 {
 	struct worker *worker = list_entry(timer, struct worker, drain_timer);
-	size_t live = tcp_relay_live(&worker->relay);
+	size_t live = flow_table_live(&worker->flows);
 
 	log_warning("worker %u: drain limit reached, %zu flows are reset",
 		(unsigned)worker->setup->index, live);
@@ -118,6 +141,8 @@ static void start_drain(struct worker *worker)
 		return;
 	worker->draining = true;
 	admission_close(&worker->admission);
+	if (worker->setup->n_udp > 0)
+		udp_relay_drain(&worker->udp);
 	loop_timer_set(&worker->loop, &worker->drain_timer,
 		worker->loop.now_ms + worker->setup->config->drain_ms);
 }
@@ -183,15 +208,72 @@ static void on_channel(struct loop_source *source, uint32_t events)
 	}
 }
 
+static int start_relays(struct worker *worker)
+{
+	const struct worker_setup *setup = worker->setup;
+	const struct udp_sessions sessions = {
+		.loop = &worker->loop,
+		.config = setup->config,
+		.stats = setup->stats,
+		.targets = &worker->targets,
+		.flows = &worker->flows,
+		.worker = setup->index,
+		.descriptors = worker->limits.descriptors,
+	};
+	int err;
+
+	flow_table_init(&worker->flows, &worker->loop, setup->stats, worker->limits.flows);
+	worker->flows.worker = setup->index;
+	worker->flows.ring = setup->log_access ? setup->ring : NULL;
+	worker->flows.ring_wake_fd = setup->ring_wake_fd;
+	err = target_set_init(&worker->targets, setup->config);
+	if (err)
+		return err;
+	err = tcp_relay_init(&worker->relay, &worker->loop, setup->config, &worker->targets,
+		&worker->flows, &worker->limits.tcp);
+	if (err)
+		target_set_destroy(&worker->targets);
+	if (err || setup->n_udp == 0)
+		return err;
+	err = udp_relay_init(&worker->udp, &sessions, &setup->udp_shared, setup->udp, setup->n_udp);
+	if (err) {
+		tcp_relay_destroy(&worker->relay);
+		target_set_destroy(&worker->targets);
+	}
+	return err;
+}
+
+static void stop_relays(struct worker *worker)
+{
+	udp_relay_destroy(&worker->udp);
+	tcp_relay_destroy(&worker->relay);
+	flow_table_reap(&worker->flows);
+	flow_table_destroy(&worker->flows);
+	target_set_destroy(&worker->targets);
+}
+
+static int give_up_rights(const struct worker *worker)
+{
+	int err = sandbox_drop_privileges(worker->setup->config->user);
+
+	if (err) {
+		log_error("cannot give up privileges: %s", strerror(-err));
+		return err;
+	}
+	err = sandbox_filter();
+	if (err)
+		log_error("cannot load the seccomp filter: %s", strerror(-err));
+	return err;
+}
+
 static int worker_start(struct worker *worker)
 {
 	const struct worker_setup *setup = worker->setup;
-	struct tcp_relay_limits limits = { 0 };
 	int err;
 
 	for (size_t i = 0; i < setup->n_listeners; i++)
 		worker->transparent = worker->transparent || setup->listeners[i].transparent;
-	err = work_out_limits(setup->config, worker->transparent, &limits);
+	err = work_out_limits(setup, worker->transparent, &worker->limits);
 	if (err) {
 		log_error("the limit of open files is too low for a worker: raise LimitNOFILE= or "
 			  "ulimit -n");
@@ -200,38 +282,26 @@ static int worker_start(struct worker *worker)
 	err = loop_init(&worker->loop);
 	if (err)
 		return err;
-	err = tcp_relay_init(&worker->relay, &worker->loop, setup->config, setup->stats, &limits);
+	err = start_relays(worker);
 	if (err)
 		goto fail_loop;
-	worker->max_flows = limits.flows;
-	worker->relay.flows.worker = setup->index;
-	worker->relay.flows.ring = setup->log_access ? setup->ring : NULL;
-	worker->relay.flows.ring_wake_fd = setup->ring_wake_fd;
 	worker->channel.on_event = on_channel;
 	timer_init(&worker->drain_timer, on_drain_due);
 	timer_init(&worker->stock_timer, on_stock_due);
 	err = loop_add(&worker->loop, setup->channel_fd, EPOLLIN, &worker->channel);
+	if (!err)
+		err = give_up_rights(worker);
 	if (err)
 		goto fail_relay;
-	err = sandbox_drop_privileges(setup->config->user);
-	if (err) {
-		log_error("cannot give up privileges: %s", strerror(-err));
-		goto fail_relay;
-	}
-	err = sandbox_filter();
-	if (err) {
-		log_error("cannot load the seccomp filter: %s", strerror(-err));
-		goto fail_relay;
-	}
 	err = admission_init(&worker->admission, &worker->loop, setup->stats, &worker->stock,
 		setup->listeners, setup->n_listeners, tcp_relay_take, &worker->relay);
 	if (err)
 		goto fail_relay;
-	admission_update(&worker->admission, limits.flows);
+	admission_update(&worker->admission, room_for_connections(worker));
 	replenish_stock(worker);
 	return 0;
 fail_relay:
-	tcp_relay_destroy(&worker->relay);
+	stop_relays(worker);
 fail_loop:
 	loop_close(&worker->loop);
 	return err;
@@ -242,14 +312,14 @@ static int worker_loop(struct worker *worker)
 	int err = 0;
 
 	while (!err && !worker->ending) {
-		size_t live;
-
 		err = loop_run_once(&worker->loop, !tcp_relay_busy(&worker->relay));
+		if (worker->setup->n_udp > 0)
+			udp_relay_send(&worker->udp);
 		tcp_relay_turns(&worker->relay);
-		live = tcp_relay_live(&worker->relay);
-		if (worker->draining && live == 0)
+		flow_table_reap(&worker->flows);
+		if (worker->draining && flow_table_live(&worker->flows) == 0)
 			break;
-		admission_update(&worker->admission, worker->max_flows - live);
+		admission_update(&worker->admission, room_for_connections(worker));
 		replenish_stock(worker);
 	}
 	return err;
@@ -275,7 +345,7 @@ int worker_run(const struct worker_setup *setup)
 			strerror(-err));
 	admission_destroy(&worker.admission);
 	broker_stock_clear(&worker.stock);
-	tcp_relay_destroy(&worker.relay);
+	stop_relays(&worker);
 	loop_close(&worker.loop);
 	return err ? EXIT_FAILURE : EXIT_SUCCESS;
 }

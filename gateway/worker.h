@@ -13,6 +13,7 @@
 #include "config.h"
 #include "ring.h"
 #include "stats.h"
+#include "udp_relay.h"
 
 enum worker_message {
 	WORKER_READY = 'R',   /* to the supervisor: accepting */
@@ -31,6 +32,9 @@ struct worker_setup {
 	bool log_access;
 	struct admission_listener *listeners; /* fd, config and addr filled in */
 	size_t n_listeners;
+	struct udp_listener *udp; /* the same of UDP listeners */
+	size_t n_udp;
+	struct udp_shared udp_shared; /* for these */
 };
 
 /* Serves until told to end; the process's exit status. If the channel closes, it drains. */

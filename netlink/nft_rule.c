@@ -173,7 +173,7 @@ static void accept_packet(struct builder *builder)
 }
 
 /* Of packets that begin a connection: none of ours is begun by others than clients. */
-static void refuse(struct builder *builder)
+static void refuse_tcp(struct builder *builder)
 {
 	const uint8_t mask = TH_SYN | TH_ACK, zero = 0, syn = TH_SYN;
 	struct nftnl_expr *expr;
@@ -185,6 +185,16 @@ static void refuse(struct builder *builder)
 	set_u32(expr, NFTNL_EXPR_REJECT_TYPE, NFT_REJECT_TCP_RST);
 	if (expr)
 		nftnl_expr_set_u8(expr, NFTNL_EXPR_REJECT_CODE, 0);
+}
+
+/* An error of ICMP or ICMPv6, whichever is the packet's. */
+static void refuse_udp(struct builder *builder)
+{
+	struct nftnl_expr *expr = add(builder, "reject");
+
+	set_u32(expr, NFTNL_EXPR_REJECT_TYPE, NFT_REJECT_ICMPX_UNREACH);
+	if (expr)
+		nftnl_expr_set_u8(expr, NFTNL_EXPR_REJECT_CODE, NFT_REJECT_ICMPX_PORT_UNREACH);
 }
 
 /* The rule ends here if no socket is bound to that address and port. */
@@ -259,7 +269,10 @@ int nft_rule_fill(struct nftnl_rule *object, const struct nft_rule *rule, bool a
 		accept_packet(&builder);
 		break;
 	case NFT_RULE_REFUSE:
-		refuse(&builder);
+		if (rule->l4proto == IPPROTO_UDP)
+			refuse_udp(&builder);
+		else
+			refuse_tcp(&builder);
 		break;
 	case NFT_RULE_TRANSPARENT:
 		mark_transparent(&builder, rule);
@@ -335,7 +348,9 @@ int nft_table_rule_text(const struct nft_rule *rule, char *buf, size_t size)
 		say(&text, "accept");
 		break;
 	case NFT_RULE_REFUSE:
-		say(&text, "tcp flags & (syn | ack) == syn reject with tcp reset");
+		say(&text, rule->l4proto == IPPROTO_UDP
+				   ? "reject with icmpx port-unreachable"
+				   : "tcp flags & (syn | ack) == syn reject with tcp reset");
 		break;
 	case NFT_RULE_TRANSPARENT:
 		say(&text,

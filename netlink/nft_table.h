@@ -25,9 +25,12 @@
 enum nft_rule_kind {
 	NFT_RULE_DIVERT, /* divert: to the socket that is bound to (to, to_port) */
 	NFT_RULE_PASS,	 /* divert: accept; the packet finds its socket by itself */
-	NFT_RULE_REFUSE, /* divert: a new TCP connection is reset; after the DIVERT of the same */
-	NFT_RULE_TRANSPARENT, /* divert: IPv4 TCP packets of sockets with IP_TRANSPARENT get the
-				 mark */
+	/*
+	 * divert: what the DIVERT of the same, before it, has found no socket for gets to nobody
+	 * else: a new TCP connection is reset, every datagram is answered by ICMP port unreachable.
+	 */
+	NFT_RULE_REFUSE,
+	NFT_RULE_TRANSPARENT, /* divert: IPv4 packets of sockets with IP_TRANSPARENT get the mark */
 	NFT_RULE_NOTRACK,     /* track and answer: not tracked, both ways */
 };
 

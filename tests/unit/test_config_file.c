@@ -233,6 +233,42 @@ struct broken {
 	const char *text, *error;
 };
 
+static void test_udp(void **state)
+{
+	struct config *config =
+		parsed("pool p { backend \"192.0.2.10:53\" {} }"
+		       "listener t { bind = \"[2001:db8::1]:53\" pool = p }"
+		       "listener d { bind = \"[2001:db8::1]:53\" pool = p protocol = udp }"
+		       "listener u { bind = \"[2001:db8:1::/64]:53\" pool = p protocol = udp"
+		       " identity = proxy-v2-first oversize = too-big receive-buffer = 65536"
+		       " timeouts { idle = 5s unanswered = 300ms }"
+		       " sessions { max = 7 when-full = refuse per-client = 0 rate = 8 "
+		       "rate-per-client = 9 } }");
+	const struct config_listener *plain = &config->listeners[1], *u = &config->listeners[2];
+
+	(void)state;
+	assert_int_equal(config->listeners[0].protocol, IPPROTO_TCP);
+	assert_int_equal(plain->protocol, IPPROTO_UDP);
+	assert_int_equal(plain->binds[0].protocol, IPPROTO_UDP);
+	assert_int_equal(plain->identity, IDENTITY_PROXY_V2);
+	assert_int_equal(plain->oversize, CONFIG_OVERSIZE_FRAGMENT);
+	assert_int_equal(plain->timeouts.idle_ms, 120000);
+	assert_int_equal(plain->timeouts.unanswered_ms, 10000);
+	assert_false(plain->sessions.refuse_when_full);
+	assert_true(plain->sessions.max > 0 && plain->sessions.rate > 0);
+	assert_int_equal(u->identity, IDENTITY_PROXY_V2_FIRST);
+	assert_int_equal(u->oversize, CONFIG_OVERSIZE_TOO_BIG);
+	assert_int_equal(u->receive_buffer, 65536);
+	assert_int_equal(u->timeouts.idle_ms, 5000);
+	assert_int_equal(u->timeouts.unanswered_ms, 300);
+	assert_true(u->sessions.refuse_when_full);
+	assert_int_equal(u->sessions.max, 7);
+	assert_int_equal(u->sessions.max_per_client, 0);
+	assert_int_equal(u->sessions.rate, 8);
+	assert_int_equal(u->sessions.rate_per_client, 9);
+	config_free(config);
+}
+
 static void check_broken(const struct broken *cases, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
@@ -289,7 +325,7 @@ static void test_broken_syntax(void **state)
 		{ "listener l {\n workers = 1\n}",
 			"2: unknown option 'workers' in listener; known here: bind, protocol, "
 			"pool, backend, allow, identity, identity-ipv6, v6only, backlog, "
-			"timeouts" },
+			"oversize, receive-buffer, timeouts, sessions" },
 		{ "listener l {\n timeouts {\n\n halfclosed = 5s } }",
 			"4: unknown option 'halfclosed' in timeouts; did you mean 'half-closed'?" },
 		{ "pool p {\n backend 192.0.2.1:80 {\n wait = 1 } }",
@@ -393,8 +429,40 @@ static void test_broken_listeners(void **state)
 		{ POOL LISTENER "listener m {\n bind = 0.0.0.0:80\n pool = p }",
 			"4: bind \"0.0.0.0:80\": a listener has this address already: each may be "
 			"bound once" },
-		{ POOL "listener l {\n bind = [::]:80\n protocol = udp\n pool = p }",
-			"4: protocol \"udp\": this version knows tcp and no other" },
+		{ POOL "listener l {\n bind = [::]:80\n protocol = sctp\n pool = p }",
+			"4: protocol \"sctp\": protocol is tcp or udp" },
+		{ POOL "listener l {\n bind = [::]:80-90\n protocol = udp\n pool = p }",
+			"3: bind \"[::]:80-90\": a UDP listener takes one port of an address, like "
+			"[2001:db8::1]:53: bind each that is needed" },
+		{ POOL "listener l { protocol = udp bind = [::]:80 pool = p\n identity = proxy-v1 "
+		       "}",
+			"3: identity \"proxy-v1\": version 1 knows no datagrams: write proxy-v2" },
+		{ POOL "listener l { protocol = udp bind = 0.0.0.0:80 pool = p\n identity = "
+		       "transparent }",
+			"3: identity \"transparent\": identity of a UDP listener is proxy-v2, "
+			"proxy-v2-first or none" },
+		{ POOL "listener l { bind = [::]:80 pool = p\n identity = proxy-v2-first }",
+			"3: identity \"proxy-v2-first\": this goes with protocol = udp only: write "
+			"proxy-v2" },
+		{ POOL "listener l { bind = [::]:80 pool = p\n oversize = fragment }",
+			"3: oversize \"fragment\": this goes with protocol = udp only: remove it" },
+		{ POOL "listener l { protocol = udp bind = [::]:80 pool = p\n oversize = cut }",
+			"3: oversize \"cut\": oversize is fragment or too-big" },
+		{ POOL "listener l { bind = [::]:80 pool = p\n sessions { max = 5 } }",
+			"3: sessions: this goes with protocol = udp only: remove it" },
+		{ POOL "listener l { protocol = udp bind = [::]:80 pool = p\n backlog = 5 }",
+			"3: backlog \"5\": this goes with protocol = tcp only: remove it" },
+		{ POOL "listener l { protocol = udp bind = [::]:80 pool = p timeouts {\n connect = "
+		       "5s "
+		       "} }",
+			"3: connect \"5s\": this goes with protocol = tcp only: UDP has idle and "
+			"unanswered" },
+		{ POOL "listener l { bind = [::]:80 pool = p timeouts {\n unanswered = 5s } }",
+			"3: unanswered \"5s\": this goes with protocol = udp only: remove it" },
+		{ POOL "listener l { protocol = udp bind = [::]:80 pool = p sessions {\n when-full "
+		       "= "
+		       "wait } }",
+			"3: when-full \"wait\": when-full is drop-idle or refuse" },
 		{ POOL "listener l {\n bind = [::]:80\n v6only = true\n pool = p }",
 			"4: v6only \"true\": write yes or no" },
 		{ POOL "listener l {\n bind = \"*:80\"\n v6only = no\n pool = p }",
@@ -715,6 +783,7 @@ int main(void)
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_syntax),
 		cmocka_unit_test(test_limits_are_taken),
+		cmocka_unit_test(test_udp),
 		cmocka_unit_test(test_broken_syntax),
 		cmocka_unit_test(test_broken_values),
 		cmocka_unit_test(test_broken_listeners),

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "doctor.h"
+#include "doctor_connect.h"
 #include "doctor_facts.h"
 #include "net_wanted.h"
 
@@ -121,6 +122,26 @@ static void make_config(struct fixture *f)
 	assert_int_equal(config_add_bind(config, listener, "[2001:db8:81::/64]:80", &reason), 0);
 }
 
+/* A UDP listener in the same places, and a pool that both protocols use beside one of its own. */
+static void add_datagrams(struct fixture *f)
+{
+	static const char *const names[] = { "u", "shared" };
+	struct config_listener *listener;
+	struct config_pool *pool;
+	const char *reason = "";
+
+	assert_int_equal(config_add_pool(f->config, "dns", &pool, &reason), 0);
+	assert_int_equal(config_add_backend(pool, "192.0.2.12:*", 1, &reason), 0);
+	for (size_t i = 0; i < 2; i++) {
+		const char *bind = i == 0 ? "[2001:db8:80::1]:80" : "[2001:db8:81::/64]:53";
+
+		assert_int_equal(config_add_listener(f->config, names[i], &listener, &reason), 0);
+		assert_int_equal(config_set_protocol(listener, "udp", &reason), 0);
+		assert_int_equal(config_add_bind(f->config, listener, bind, &reason), 0);
+		listener->pool = 1 - i;
+	}
+}
+
 static void make_files(struct fixture *f)
 {
 	put(f, "/proc/sys/net/ipv6/conf/all/disable_ipv6", "0\n");
@@ -163,7 +184,7 @@ static void make_kernel(struct fixture *f)
 	}
 }
 
-static int set_up(void **state)
+static void make_fixture(void **state, void (*add)(struct fixture *f))
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 
@@ -171,6 +192,8 @@ static int set_up(void **state)
 	strcpy(f->root, "/tmp/test-doctor-XXXXXX");
 	assert_non_null(mkdtemp(f->root));
 	make_config(f);
+	if (add)
+		add(f);
 	f->facts.config = f->config;
 	f->facts.root = f->root;
 	f->facts.apply = strdup("APPLY");
@@ -180,6 +203,17 @@ static int set_up(void **state)
 	make_files(f);
 	make_kernel(f);
 	*state = f;
+}
+
+static int set_up(void **state)
+{
+	make_fixture(state, NULL);
+	return 0;
+}
+
+static int set_up_udp(void **state)
+{
+	make_fixture(state, add_datagrams);
 	return 0;
 }
 
@@ -680,16 +714,232 @@ static void test_sockets(void **state)
 		"   3: 010200C:8001 0A0200C0:0050 01\n"
 		"   4: zz0200C0:8001 0A0200C0:0050 01\n"
 		"rubbish\n\n");
-	assert_int_equal(doctor_proc_tcp(f->root, AF_INET, take_socket, out), 0);
+	assert_int_equal(doctor_proc_sockets(f->root, IPPROTO_TCP, AF_INET, take_socket, out), 0);
 	assert_string_equal(out, "127.0.0.1:8080 0.0.0.0:0 1;192.0.2.1:32769 192.0.2.10:80 0;");
 	out[0] = '\0';
 	put(f, "/proc/self/net/tcp6",
 		"   0: B80D0120000080000000000001000000:0050 "
 		"00000000000000000000000000000000:0000 0A 0\n");
-	assert_int_equal(doctor_proc_tcp(f->root, AF_INET6, take_socket, out), 0);
+	assert_int_equal(doctor_proc_sockets(f->root, IPPROTO_TCP, AF_INET6, take_socket, out), 0);
 	assert_string_equal(out, "[2001:db8:80::1]:80 [::]:0 1;");
 	take_away(f, "/proc/self/net/tcp6");
-	assert_int_equal(doctor_proc_tcp(f->root, AF_INET6, take_socket, out), -ENOENT);
+	assert_int_equal(
+		doctor_proc_sockets(f->root, IPPROTO_TCP, AF_INET6, take_socket, out), -ENOENT);
+}
+
+static void test_udp_sockets(void **state)
+{
+	struct fixture *f = *state;
+	char out[512] = "";
+
+	put(f, "/proc/self/net/udp",
+		"   sl  local_address rem_address   st tx_queue rx_queue\n"
+		" 1234: 0100007F:0035 00000000:0000 07 00000000:00000000\n"
+		" 1235: 010200C0:8001 0A0200C0:0050 01 00000000:00000000\n"
+		" 1236: 010200C0:8001 0A0200C0:0050 0\n");
+	assert_int_equal(doctor_proc_sockets(f->root, IPPROTO_UDP, AF_INET, take_socket, out), 0);
+	assert_string_equal(out, "127.0.0.1:53 0.0.0.0:0 1;192.0.2.1:32769 192.0.2.10:80 0;");
+	out[0] = '\0';
+	put(f, "/proc/self/net/udp6",
+		"    0: B80D0120000080000000000001000000:0050 "
+		"00000000000000000000000000000000:0000 07 0\n"
+		"    1: B80D0120000080000000000001000000:0050 "
+		"B80D0120000080000000000002000000:0050 0A 0\n");
+	assert_int_equal(doctor_proc_sockets(f->root, IPPROTO_UDP, AF_INET6, take_socket, out), 0);
+	assert_string_equal(
+		out, "[2001:db8:80::1]:80 [::]:0 1;[2001:db8:80::1]:80 [2001:db8:80::2]:80 0;");
+	take_away(f, "/proc/self/net/udp");
+	assert_int_equal(
+		doctor_proc_sockets(f->root, IPPROTO_UDP, AF_INET, take_socket, out), -ENOENT);
+}
+
+/* ---- UDP ---- */
+
+static const struct doctor_finding *find(struct fixture *f, const char *name, const char *subject)
+{
+	check(f);
+	for (size_t i = 0; i < f->report.n_findings; i++)
+		if (strcmp(f->report.findings[i].check, name) == 0 &&
+			strcmp(f->report.findings[i].subject, subject) == 0)
+			return &f->report.findings[i];
+	show(f);
+	fail_msg("no finding %s of %s", name, subject);
+	return NULL;
+}
+
+static void test_udp_backends(void **state)
+{
+	struct fixture *f = *state;
+	static const struct {
+		const char *owner;
+		uint8_t protocol;
+		const char *addr;
+	} expected[] = {
+		{ "web", IPPROTO_TCP, "192.0.2.10:80" },
+		{ "web", IPPROTO_TCP, "192.0.2.11:80" },
+		{ "web", IPPROTO_UDP, "192.0.2.10:80" },
+		{ "web", IPPROTO_UDP, "192.0.2.11:80" },
+		{ "dns", IPPROTO_UDP, "192.0.2.12:80" },
+	};
+	char text[SOCKADDR_TEXT_MAX];
+
+	assert_fine(f);
+	assert_int_equal(f->facts.n_backends, 5);
+	for (size_t i = 0; i < 5; i++) {
+		assert_string_equal(f->facts.backends[i].owner, expected[i].owner);
+		assert_int_equal(f->facts.backends[i].protocol, expected[i].protocol);
+		assert_string_equal(
+			sockaddr_format(&f->facts.backends[i].addr, text), expected[i].addr);
+	}
+}
+
+static void test_udp_listener(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_string_equal(find(f, "listener", "[2001:db8:80::1]:80/udp")->text,
+		"a UDP socket is bound to [2001:db8:80::1]:80");
+	f->facts.binds[2].listening = false;
+	assert_only(f, "listener", "[2001:db8:80::1]:80/udp", DOCTOR_WRONG, "START");
+	assert_string_equal(find(f, "listener", "[2001:db8:80::1]:80/udp")->text,
+		"no UDP socket is bound to [2001:db8:80::1]:80: the gateway does not run here");
+	assert_int_equal(doctor_worst(&f->report, "listener", "[2001:db8:80::1]:80"), DOCTOR_OK);
+	f->facts.sockets_error = -EACCES;
+	assert_int_equal(find(f, "listener", "[2001:db8:80::1]:80/udp")->status, DOCTOR_UNKNOWN);
+}
+
+static void test_udp_mtu(void **state)
+{
+	struct fixture *f = *state;
+	struct config_listener *dns = &f->config->listeners[1], *shared = &f->config->listeners[2];
+
+	assert_string_equal(find(f, "mtu", "192.0.2.12")->text,
+		"packets to 192.0.2.12 of dns may have 1500 bytes: datagrams with up to 1420 "
+		"bytes are passed on in one piece, larger ones in fragments");
+	shared->oversize = CONFIG_OVERSIZE_TOO_BIG;
+	dns->identity = IDENTITY_NONE;
+	assert_string_equal(find(f, "mtu", "192.0.2.12")->text,
+		"packets to 192.0.2.12 of dns may have 1500 bytes: datagrams with up to 1472 "
+		"bytes are passed on in one piece, larger ones in fragments");
+	assert_string_equal(find(f, "mtu", "192.0.2.11")->text,
+		"packets to 192.0.2.11 of web may have 1500 bytes: datagrams with up to 1420 "
+		"bytes are passed on in one piece, larger ones are not passed on");
+	f->facts.net.links[1].mtu = f->facts.net.links[2].mtu = 80;
+	assert_string_equal(find(f, "mtu", "192.0.2.11")->text,
+		"packets to 192.0.2.11 of web may have 80 bytes");
+	f->facts.net.links[1].mtu = f->facts.net.links[2].mtu = 1400;
+	f->facts.backends[4].route.mtu = 1300;
+	assert_only(f, "mtu", "192.0.2.12", DOCTOR_WARN, "ip -4 route flush cache");
+}
+
+static void test_udp_ports(void **state)
+{
+	struct fixture *f = *state;
+	static const char usual[] = "echo '32768 60999' > /proc/sys/net/ipv4/ip_local_port_range";
+
+	assert_string_equal(find(f, "ports", "dns/udp")->text,
+		"pool dns has 28232 source ports for UDP sessions");
+	/* One port serves one session, whichever of the servers it is with. */
+	f->facts.backends[2].in_use = f->facts.backends[3].in_use = 11293;
+	assert_only(f, "ports", "web/udp", DOCTOR_WARN,
+		"echo '10240 65535' > /proc/sys/net/ipv4/ip_local_port_range");
+	f->facts.backends[3].in_use--;
+	assert_fine(f);
+	put(f, "/proc/sys/net/ipv4/ip_local_port_range", "10001 19999");
+	check(f);
+	assert_int_equal(doctor_count(&f->report, DOCTOR_WARN), 3);
+	assert_string_equal(find(f, "ports", "dns/udp")->mend, usual);
+}
+
+/* A UDP listener has no accept queue. */
+static void test_udp_backlog(void **state)
+{
+	struct fixture *f = *state;
+
+	f->config->listeners[1].backlog = f->config->listeners[2].backlog = 100000;
+	assert_fine(f);
+	f->config->listeners[0].backlog = 100000;
+	assert_only(f, "somaxconn", "net.core.somaxconn", DOCTOR_WARN,
+		"echo 100000 > /proc/sys/net/core/somaxconn");
+}
+
+/* TCP has another address of the loopback than UDP, so that ports may be the same. */
+static int open_local(int type, struct sockaddr_any *ret_local)
+{
+	struct sockaddr_any addr = { .in.sin_family = AF_INET };
+	socklen_t len = sizeof(addr);
+	int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	addr.in.sin_addr.s_addr =
+		htonl(type == SOCK_STREAM ? INADDR_LOOPBACK : INADDR_LOOPBACK + 1);
+	assert_int_equal(bind(fd, &addr.sa, sockaddr_len(&addr)), 0);
+	assert_int_equal(getsockname(fd, &addr.sa, &len), 0);
+	if (type == SOCK_STREAM)
+		assert_int_equal(listen(fd, 1), 0);
+	*ret_local = addr;
+	return fd;
+}
+
+/* Clients' addresses are those of real sockets; so is a server's. */
+static struct config *real_config(
+	const struct sockaddr_any *binds, const struct sockaddr_any *server)
+{
+	static const char *const protocols[] = { "tcp", "udp" };
+	struct config *config = config_new();
+	struct config_listener *listener;
+	char text[SOCKADDR_TEXT_MAX];
+	struct config_pool *pool;
+	const char *reason = "";
+
+	assert_non_null(config);
+	assert_int_equal(config_add_pool(config, "p", &pool, &reason), 0);
+	sockaddr_format(server, text);
+	assert_int_equal(config_add_backend(pool, text, 1, &reason), 0);
+	for (size_t i = 0; i < 2; i++) {
+		assert_int_equal(config_add_listener(config, protocols[i], &listener, &reason), 0);
+		assert_int_equal(config_set_protocol(listener, protocols[i], &reason), 0);
+		for (size_t b = 0; b < 2; b++) {
+			sockaddr_format(&binds[b], text);
+			assert_int_equal(config_add_bind(config, listener, text, &reason), 0);
+		}
+	}
+	return config;
+}
+
+static void test_udp_and_tcp_are_told_apart(void **state)
+{
+	struct sockaddr_any addrs[2], server, client;
+	struct doctor_report report = { 0 };
+	int fds[4] = { open_local(SOCK_STREAM, &addrs[0]), open_local(SOCK_DGRAM, &addrs[1]),
+		open_local(SOCK_STREAM, &server), open_local(SOCK_DGRAM, &client) };
+	struct doctor_facts facts;
+	struct config *config = real_config(addrs, &server);
+
+	(void)state;
+	assert_int_equal(connect(fds[3], &server.sa, sockaddr_len(&server)), 0);
+	assert_int_equal(doctor_facts_gather(config, "x", &facts), 0);
+	assert_int_equal(facts.sockets_error, 0);
+	assert_int_equal(facts.n_binds, 4);
+	for (size_t i = 0; i < 4; i++) /* TCP at the first address, UDP at the second */
+		assert_int_equal(facts.binds[i].listening, i == 0 || i == 3);
+	assert_int_equal(facts.n_backends, 2);
+	assert_int_equal(facts.backends[0].in_use, 0);
+	assert_int_equal(facts.backends[1].in_use, 1);
+	/* Just the server of TCP is tried. */
+	facts.backends[0].error = facts.backends[1].error = 0;
+	doctor_check_connect(&facts, &report);
+	assert_int_equal(report.n_findings, 1);
+	assert_int_equal(report.findings[0].status, DOCTOR_OK);
+	doctor_report_clear(&report);
+	facts.backends[0].served = false;
+	doctor_check_connect(&facts, &report);
+	assert_int_equal(report.n_findings, 0);
+	doctor_report_clear(&report);
+	doctor_facts_clear(&facts);
+	config_free(config);
+	for (size_t i = 0; i < 4; i++)
+		close(fds[i]);
 }
 
 /* What a terminal would obey is not passed on; and no command that would be another than shown. */
@@ -706,7 +956,8 @@ static void test_clean(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name)     cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST_UDP(name) cmocka_unit_test_setup_teardown(name, set_up_udp, tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(test_right),
 		TEST(test_link),
@@ -727,6 +978,13 @@ int main(void)
 		TEST(test_ports),
 		TEST(test_networkd),
 		TEST(test_sockets),
+		TEST(test_udp_sockets),
+		TEST_UDP(test_udp_backends),
+		TEST_UDP(test_udp_listener),
+		TEST_UDP(test_udp_mtu),
+		TEST_UDP(test_udp_ports),
+		TEST_UDP(test_udp_backlog),
+		cmocka_unit_test(test_udp_and_tcp_are_told_apart),
 		TEST(test_clean),
 	};
 

@@ -19,7 +19,7 @@ static size_t header(enum identity identity, const char *client, const char *loc
 	struct sockaddr_any c = addr(client), l = addr(local);
 	size_t len = 999;
 
-	assert_int_equal(identity_header(identity, &c, &l, buf, &len), 0);
+	assert_int_equal(identity_header(identity, IPPROTO_TCP, &c, &l, buf, &len), 0);
 	return len;
 }
 
@@ -92,10 +92,13 @@ static void test_mixed_families_are_refused(void **state)
 	size_t len = 77;
 
 	(void)state;
-	assert_int_equal(identity_header(IDENTITY_PROXY_V2, &v4, &v6, buf, &len), -EINVAL);
-	assert_int_equal(identity_header(IDENTITY_PROXY_V1, &v6, &v4, buf, &len), -EINVAL);
 	assert_int_equal(
-		identity_header(IDENTITY_PROXY_V2, &nothing, &nothing, buf, &len), -EINVAL);
+		identity_header(IDENTITY_PROXY_V2, IPPROTO_TCP, &v4, &v6, buf, &len), -EINVAL);
+	assert_int_equal(
+		identity_header(IDENTITY_PROXY_V1, IPPROTO_TCP, &v6, &v4, buf, &len), -EINVAL);
+	assert_int_equal(
+		identity_header(IDENTITY_PROXY_V2, IPPROTO_TCP, &nothing, &nothing, buf, &len),
+		-EINVAL);
 	assert_int_equal(len, 77);
 }
 

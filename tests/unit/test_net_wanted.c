@@ -137,6 +137,93 @@ static void test_narrower_listeners_come_first_and_are_spared(void **state)
 	net_wanted_clear(&wanted);
 }
 
+static void test_udp(void **state)
+{
+	struct net_wanted wanted;
+
+	(void)state;
+	make("network { interface = \"eth0\" address = \"2001:db8::1\" notrack = yes }\n"
+	     "listener \"a\" { protocol = udp pool = \"p\"\n"
+	     " bind = { \"[2001:db8:1::/64]:443\", \"[2001:db8::1]:53\" } }" POOL,
+		true, &wanted);
+	assert_int_equal(wanted.net.n_routes, 1);
+	assert_int_equal(wanted.net.n_rules, 0);
+	assert_int_equal(wanted.nft.n_rules, 4);
+	assert_rule(&wanted.nft, 0,
+		"ip6 daddr 2001:db8:1::/64 udp dport 443 tproxy ip6 to [2001:db8:1::]:443 accept");
+	assert_rule(&wanted.nft, 1,
+		"ip6 daddr 2001:db8:1::/64 udp dport 443 reject with icmpx port-unreachable");
+	assert_rule(&wanted.nft, 2, "ip6 daddr 2001:db8::1 udp dport 53 notrack");
+	assert_rule(&wanted.nft, 3, "ip6 daddr 2001:db8:1::/64 udp dport 443 notrack");
+	net_wanted_clear(&wanted);
+}
+
+/* Rules of each, in an order that is always the same, and the routes once. */
+static void test_udp_and_tcp_at_the_same_place(void **state)
+{
+	static const char *const expected[] = {
+		"ip6 daddr 2001:db8:1::/64 tcp dport 443 tproxy ip6 to [2001:db8:1::]:443 accept",
+		"ip6 daddr 2001:db8:1::/64 tcp dport 443 tcp flags & (syn | ack) == syn reject "
+		"with tcp reset",
+		"ip6 daddr 2001:db8:1::/64 udp dport 443 tproxy ip6 to [2001:db8:1::]:443 accept",
+		"ip6 daddr 2001:db8:1::/64 udp dport 443 reject with icmpx port-unreachable",
+		"ip daddr 203.0.113.0/24 tcp dport 53 tproxy ip to 203.0.113.0:53 accept",
+		"ip daddr 203.0.113.0/24 tcp dport 53 tcp flags & (syn | ack) == syn reject "
+		"with tcp reset",
+		"ip daddr 203.0.113.0/24 udp dport 53 tproxy ip to 203.0.113.0:53 accept",
+		"ip daddr 203.0.113.0/24 udp dport 53 reject with icmpx port-unreachable",
+		"ip6 daddr 2001:db8:1::/64 tcp dport 443 notrack",
+		"ip6 daddr 2001:db8:1::/64 udp dport 443 notrack",
+		"ip daddr 203.0.113.0/24 tcp dport 53 notrack",
+		"ip daddr 203.0.113.0/24 udp dport 53 notrack",
+	};
+	struct net_wanted wanted;
+
+	(void)state;
+	make("network { notrack = yes }\n"
+	     "listener \"u\" { protocol = udp pool = \"p\"\n"
+	     " bind = { \"[2001:db8:1::/64]:443\", \"203.0.113.0/24:53\" } }\n"
+	     "listener \"t\" { pool = \"p\"\n"
+	     " bind = { \"[2001:db8:1::/64]:443\", \"203.0.113.0/24:53\" } }" POOL,
+		true, &wanted);
+	assert_int_equal(wanted.net.n_routes, 2);
+	assert_int_equal(wanted.nft.n_rules, sizeof(expected) / sizeof(expected[0]));
+	for (size_t i = 0; i < wanted.nft.n_rules; i++)
+		assert_rule(&wanted.nft, i, expected[i]);
+	net_wanted_clear(&wanted);
+}
+
+/* An ordinary listener is spared where its own protocol is diverted; its address is ours anyhow. */
+static void test_a_prefix_of_one_protocol_leaves_the_other_alone(void **state)
+{
+	static const char format[] =
+		"listener \"all\" { protocol = %s bind = \"[2001:db8::/64]:443\" pool = \"p\" }\n"
+		"listener \"one\" { protocol = %s bind = \"[2001:db8::5]:443\" pool = \"p\" "
+		"}" POOL;
+	static const char *const protocols[] = { "tcp", "udp" };
+	struct config *config = NULL;
+	struct net_wanted wanted;
+	char text[512], error[CONFIG_ERROR_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < 4; i++) {
+		bool same = i / 2 == i % 2;
+
+		snprintf(text, sizeof(text), format, protocols[i / 2], protocols[i % 2]);
+		make(text, true, &wanted);
+		assert_int_equal(wanted.net.n_routes, 1);
+		assert_int_equal(wanted.nft.n_rules, 2 + same);
+		assert_int_equal(wanted.nft.rules[0].kind, same ? NFT_RULE_PASS : NFT_RULE_DIVERT);
+		for (size_t r = 0; r < wanted.nft.n_rules; r++)
+			assert_int_equal(wanted.nft.rules[r].l4proto,
+				i / 2 == 0 ? IPPROTO_TCP : IPPROTO_UDP);
+		net_wanted_clear(&wanted);
+		assert_int_equal(config_file_parse("x", text, strlen(text), &config, error), 0);
+		assert_true(net_wanted_brings(config, &config->listeners[1].binds[0]));
+		config_free(config);
+	}
+}
+
 static void test_transparent_marks_answers(void **state)
 {
 	struct net_wanted wanted;
@@ -210,6 +297,9 @@ int main(void)
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_prefixes_and_ranges_are_local_and_diverted),
 		cmocka_unit_test(test_narrower_listeners_come_first_and_are_spared),
+		cmocka_unit_test(test_udp),
+		cmocka_unit_test(test_udp_and_tcp_at_the_same_place),
+		cmocka_unit_test(test_a_prefix_of_one_protocol_leaves_the_other_alone),
 		cmocka_unit_test(test_transparent_marks_answers),
 		cmocka_unit_test(test_notrack),
 		cmocka_unit_test(test_ranges_on_own_addresses_stay_tracked),

@@ -399,6 +399,13 @@ static const uint8_t reset_it[] = {
 	0x05, 0, 0x02, 0, 0, 0, 0, 0,				 /* NFTA_REJECT_ICMP_CODE */
 };
 
+static const uint8_t unreachable_it[] = {
+	0x24, 0, 0x01, 0x80, 0x0b, 0, 0x01, 0, /* NFTA_LIST_ELEM, NFTA_EXPR_NAME */
+	'r', 'e', 'j', 'e', 'c', 't', 0, 0, 0x14, 0, 0x02, 0x80, /* reject */
+	0x08, 0, 0x01, 0, 0, 0, 0, 0x02, /* NFTA_REJECT_TYPE: ICMPX_UNREACH */
+	0x05, 0, 0x02, 0, 0x01, 0, 0, 0, /* ICMP_CODE: ICMPX_PORT_UNREACH */
+};
+
 static const uint8_t notrack_it[] = {
 	0x10, 0, 0x01, 0x80, 0x0c, 0, 0x01, 0, /* NFTA_LIST_ELEM, NFTA_EXPR_NAME */
 	'n', 'o', 't', 'r', 'a', 'c', 'k', 0,  /* "notrack" */
@@ -462,6 +469,7 @@ struct expected {
 #define FROM_OUTSIDE  PIECE(load_iiftype), PIECE(is_no_loopback)
 #define RESET_SYN     PIECE(load_tcp_flags), PIECE(mask_flags), PIECE(is_2), PIECE(reset_it)
 #define L4_TCP	      PIECE(load_l4proto), PIECE(is_tcp)
+#define L4_UDP	      PIECE(load_l4proto), PIECE(is_udp)
 #define DPORT_443     PIECE(load_dport), PIECE(is_443)
 #define SPORT_443     PIECE(load_sport), PIECE(is_443)
 
@@ -481,6 +489,14 @@ static struct nft_rule make(enum nft_rule_kind kind, const char *addr, uint8_t p
 					 rule.family == AF_INET6 ? "::1" : "127.0.0.1", rule.to),
 			1);
 	}
+	return rule;
+}
+
+static struct nft_rule make_udp(enum nft_rule_kind kind, const char *addr, uint8_t prefix_len)
+{
+	struct nft_rule rule = make(kind, addr, prefix_len);
+
+	rule.l4proto = IPPROTO_UDP;
 	return rule;
 }
 
@@ -633,6 +649,16 @@ static void test_pass(void **state)
 	check_divert(make(NFT_RULE_PASS, "2001:db8:64::7", 128), &expected);
 }
 
+static void test_pass_udp(void **state)
+{
+	static const struct expected expected = { 460, "divert",
+		{ PIECE(load_nfproto), PIECE(is_ipv6), PIECE(load_ip6_daddr), PIECE(is_7), L4_UDP,
+			DPORT_443, PIECE(accept_it) } };
+
+	(void)state;
+	check_divert(make_udp(NFT_RULE_PASS, "2001:db8:64::7", 128), &expected);
+}
+
 static const struct expected divert_64 = { 704, "divert",
 	{ PIECE(load_nfproto), PIECE(is_ipv6), PIECE(load_ip6_daddr), PIECE(mask_64),
 		PIECE(is_prefix_64), L4_TCP, DPORT_443, DIVERT_TO_IP6 } };
@@ -657,13 +683,35 @@ static void test_divert_ipv4_prefix(void **state)
 {
 	static const struct expected expected = { 656, "divert",
 		{ PIECE(load_nfproto), PIECE(is_2), PIECE(load_ip_daddr), PIECE(mask_24),
-			PIECE(is_prefix_24), PIECE(load_l4proto), PIECE(is_udp), DPORT_443,
-			PIECE(to_address_ipv4), PIECE(to_port), PIECE(to_ip), PIECE(accept_it) } };
-	struct nft_rule rule = make(NFT_RULE_DIVERT, "203.0.113.0", 24);
+			PIECE(is_prefix_24), L4_UDP, DPORT_443, PIECE(to_address_ipv4),
+			PIECE(to_port), PIECE(to_ip), PIECE(accept_it) } };
 
 	(void)state;
-	rule.l4proto = IPPROTO_UDP;
-	check_divert(rule, &expected);
+	check_divert(make_udp(NFT_RULE_DIVERT, "203.0.113.0", 24), &expected);
+}
+
+static void test_divert_udp(void **state)
+{
+	static const struct expected prefix = { 704, "divert",
+		{ PIECE(load_nfproto), PIECE(is_ipv6), PIECE(load_ip6_daddr), PIECE(mask_64),
+			PIECE(is_prefix_64), L4_UDP, DPORT_443, DIVERT_TO_IP6 } };
+	static const struct expected range = { 648, "divert",
+		{ PIECE(load_nfproto), PIECE(is_ipv6), PIECE(load_ip6_daddr), PIECE(is_7), L4_UDP,
+			PIECE(load_dport), PIECE(is_8000_or_more), PIECE(is_8080_or_less),
+			DIVERT_TO_IP6 } };
+	static const struct expected any_port = { 508, "divert",
+		{ PIECE(load_nfproto), PIECE(is_ipv6), PIECE(load_ip6_daddr), PIECE(is_7), L4_UDP,
+			DIVERT_TO_IP6 } };
+	struct nft_rule rule = make_udp(NFT_RULE_DIVERT, "2001:db8:64::7", 128);
+
+	(void)state;
+	check_divert(make_udp(NFT_RULE_DIVERT, "2001:db8:64::", 64), &prefix);
+	rule.port_min = 8000;
+	rule.port_max = 8080;
+	check_divert(rule, &range);
+	rule.port_min = 1;
+	rule.port_max = 65535;
+	check_divert(rule, &any_port);
 }
 
 static void test_divert_address_with_port_range(void **state)
@@ -717,6 +765,25 @@ static void test_refuse(void **state)
 	check_divert(make(NFT_RULE_REFUSE, "::", 0), &any);
 }
 
+/* Every datagram, whatever is in it. */
+static void test_refuse_udp(void **state)
+{
+	static const struct expected address = { 448, "divert",
+		{ PIECE(load_nfproto), PIECE(is_ipv6), PIECE(load_ip6_daddr), PIECE(is_7), L4_UDP,
+			DPORT_443, PIECE(unreachable_it) } };
+	static const struct expected any = { 504, "divert",
+		{ PIECE(load_nfproto), PIECE(is_ipv6), PIECE(fib_daddr), PIECE(is_local),
+			FROM_OUTSIDE, L4_UDP, DPORT_443, PIECE(unreachable_it) } };
+	static const struct expected ipv4 = { 512, "divert",
+		{ PIECE(load_nfproto), PIECE(is_2), PIECE(load_ip_daddr), PIECE(mask_24),
+			PIECE(is_prefix_24), L4_UDP, DPORT_443, PIECE(unreachable_it) } };
+
+	(void)state;
+	check_divert(make_udp(NFT_RULE_REFUSE, "2001:db8:64::7", 128), &address);
+	check_divert(make_udp(NFT_RULE_REFUSE, "::", 0), &any);
+	check_divert(make_udp(NFT_RULE_REFUSE, "203.0.113.0", 24), &ipv4);
+}
+
 static void test_transparent(void **state)
 {
 	static const struct expected expected = { 516, "divert",
@@ -766,6 +833,32 @@ static void test_notrack_ipv6(void **state)
 
 	(void)state;
 	check_notrack(make(NFT_RULE_NOTRACK, "2001:db8:64::", 64), expected);
+}
+
+static void test_notrack_udp(void **state)
+{
+	static const struct expected prefix[2] = {
+		{ 528, "track",
+			{ PIECE(load_nfproto), PIECE(is_ipv6), PIECE(load_ip6_daddr),
+				PIECE(mask_64), PIECE(is_prefix_64), L4_UDP, DPORT_443,
+				PIECE(notrack_it) } },
+		{ 528, "answer",
+			{ PIECE(load_nfproto), PIECE(is_ipv6), PIECE(load_ip6_saddr),
+				PIECE(mask_64), PIECE(is_prefix_64), L4_UDP, SPORT_443,
+				PIECE(notrack_it) } },
+	};
+	static const struct expected any[2] = {
+		{ 404, "track",
+			{ PIECE(load_nfproto), PIECE(is_ipv6), PIECE(fib_daddr), PIECE(is_local),
+				L4_UDP, DPORT_443, PIECE(notrack_it) } },
+		{ 404, "answer",
+			{ PIECE(load_nfproto), PIECE(is_ipv6), PIECE(fib_saddr), PIECE(is_local),
+				L4_UDP, SPORT_443, PIECE(notrack_it) } },
+	};
+
+	(void)state;
+	check_notrack(make_udp(NFT_RULE_NOTRACK, "2001:db8:64::", 64), prefix);
+	check_notrack(make_udp(NFT_RULE_NOTRACK, "::", 0), any);
 }
 
 static void test_notrack_any_address(void **state)
@@ -833,12 +926,12 @@ static void refuse(struct nft_rule bad)
 
 static void test_what_cannot_be_said_is_refused(void **state)
 {
-	static const enum nft_rule_kind kinds[] = { NFT_RULE_DIVERT, NFT_RULE_PASS,
+	static const enum nft_rule_kind kinds[] = { NFT_RULE_DIVERT, NFT_RULE_PASS, NFT_RULE_REFUSE,
 		NFT_RULE_NOTRACK };
 	struct nft_rule rule;
 
 	(void)state;
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		rule = make(kinds[i], "2001:db8:64::", 64);
 		rule.family = 0;
 		refuse(rule);
@@ -878,16 +971,20 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_no_rules_is_no_table),
 		cmocka_unit_test(test_pass),
+		cmocka_unit_test(test_pass_udp),
 		cmocka_unit_test(test_divert_prefix),
 		cmocka_unit_test(test_divert_prefix_within_a_byte),
 		cmocka_unit_test(test_divert_ipv4_prefix),
+		cmocka_unit_test(test_divert_udp),
 		cmocka_unit_test(test_divert_address_with_port_range),
 		cmocka_unit_test(test_divert_any_port),
 		cmocka_unit_test(test_divert_any_address),
 		cmocka_unit_test(test_refuse),
+		cmocka_unit_test(test_refuse_udp),
 		cmocka_unit_test(test_transparent),
 		cmocka_unit_test(test_notrack_ipv4),
 		cmocka_unit_test(test_notrack_ipv6),
+		cmocka_unit_test(test_notrack_udp),
 		cmocka_unit_test(test_notrack_any_address),
 		cmocka_unit_test(test_rules_are_sorted_into_chains),
 		cmocka_unit_test(test_what_cannot_be_said_is_refused),

@@ -37,7 +37,7 @@ static struct nft_rule make(enum nft_rule_kind kind, const char *addr, uint8_t p
 	return rule;
 }
 
-#define N_RULES 9
+#define N_RULES 13
 
 /* Every kind, in every shape. */
 static struct nft_wanted every_kind(struct nft_rule rules[N_RULES])
@@ -54,6 +54,12 @@ static struct nft_wanted every_kind(struct nft_rule rules[N_RULES])
 	rules[7].port_min = 1;
 	rules[7].port_max = 65535;
 	rules[8] = make(NFT_RULE_NOTRACK, "0.0.0.0", 0);
+	rules[9] = make(NFT_RULE_DIVERT, "2001:db8:64:8::", 61);
+	rules[10] = make(NFT_RULE_REFUSE, "2001:db8:64:8::", 61);
+	rules[11] = make(NFT_RULE_PASS, "203.0.113.7", 32);
+	rules[12] = make(NFT_RULE_NOTRACK, "203.0.113.7", 32);
+	for (size_t i = 9; i < N_RULES; i++)
+		rules[i].l4proto = IPPROTO_UDP;
 	return (struct nft_wanted){ .rules = rules, .n_rules = N_RULES };
 }
 
@@ -299,6 +305,12 @@ static void test_other_rules_show(void **state)
 	differs(dump_of(&wanted, 0, 3), expected);
 	wanted = every_kind(rules);
 	rules[5].mark = 0;
+	differs(dump_of(&wanted, 0, 3), expected);
+	wanted = every_kind(rules);
+	rules[4].l4proto = IPPROTO_UDP;
+	differs(dump_of(&wanted, 0, 3), expected);
+	wanted = every_kind(rules);
+	rules[10].kind = NFT_RULE_PASS;
 	differs(dump_of(&wanted, 0, 3), expected);
 	free(expected);
 }

@@ -127,6 +127,29 @@ static void test_refuse(void **state)
 		"tcp flags & (syn | ack) == syn reject with tcp reset");
 }
 
+static void test_udp(void **state)
+{
+	static const enum nft_rule_kind kinds[] = { NFT_RULE_DIVERT, NFT_RULE_PASS, NFT_RULE_REFUSE,
+		NFT_RULE_NOTRACK };
+	static const char *const expected[] = {
+		"ip6 daddr 2001:db8:64::/64 udp dport 443 tproxy ip6 to [::1]:8443 accept",
+		"ip6 daddr 2001:db8:64::/64 udp dport 443 accept",
+		"ip6 daddr 2001:db8:64::/64 udp dport 443 reject with icmpx port-unreachable",
+		"ip6 daddr 2001:db8:64::/64 udp dport 443 notrack",
+	};
+	struct nft_rule rule;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		rule = make(kinds[i], "2001:db8:64::", 64, 443, 443);
+		rule.l4proto = IPPROTO_UDP;
+		check(rule, expected[i]);
+	}
+	rule = make(NFT_RULE_REFUSE, "203.0.113.7", 32, 1, 65535);
+	rule.l4proto = IPPROTO_UDP;
+	check(rule, "ip daddr 203.0.113.7 meta l4proto udp reject with icmpx port-unreachable");
+}
+
 static void test_longest(void **state)
 {
 	struct nft_rule rule =
@@ -166,6 +189,7 @@ int main(void)
 		cmocka_unit_test(test_transparent),
 		cmocka_unit_test(test_notrack),
 		cmocka_unit_test(test_refuse),
+		cmocka_unit_test(test_udp),
 		cmocka_unit_test(test_longest),
 		cmocka_unit_test(test_chain),
 	};

@@ -1,0 +1,119 @@
+#include "port_pool.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+#define IN_USE UINT64_MAX
+
+static void append(struct port_pool *pool, size_t index)
+{
+	assert(pool->n_free < pool->n);
+	pool->queue[(pool->head + pool->n_free++) % pool->n] = (uint16_t)index;
+}
+
+/* Nobody outside shall know which port is next. */
+static int shuffle(uint16_t *queue, size_t n)
+{
+	for (size_t i = n; i > 1; i--) {
+		uint32_t random;
+		uint16_t other;
+		size_t j;
+
+		if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+			return errno ? -errno : -EIO;
+		j = random % i;
+		other = queue[j];
+		queue[j] = queue[i - 1];
+		queue[i - 1] = other;
+	}
+	return 0;
+}
+
+struct used {
+	uint64_t given_ms;
+	uint16_t index;
+};
+
+static int compare_used(const void *a, const void *b)
+{
+	const struct used *x = a, *y = b;
+
+	return (x->given_ms > y->given_ms) - (x->given_ms < y->given_ms);
+}
+
+/* Those that a predecessor had come behind the unused, in the order in which they were given back.
+ */
+static int take_over(struct port_pool *pool, uint64_t now_ms)
+{
+	struct used *used = calloc(pool->n, sizeof(*used));
+	size_t n_used = 0;
+
+	if (!used)
+		return -ENOMEM;
+	for (size_t i = 0; i < pool->n; i++) {
+		if (pool->given_ms[i] == IN_USE)
+			pool->given_ms[i] = now_ms;
+		if (pool->given_ms[i] == 0)
+			append(pool, i);
+		else
+			used[n_used++] = (struct used){ pool->given_ms[i], (uint16_t)i };
+	}
+	qsort(used, n_used, sizeof(*used), compare_used);
+	pool->head = 0;
+	if (shuffle(pool->queue, pool->n_free) < 0) {
+		free(used);
+		return -EIO;
+	}
+	for (size_t i = 0; i < n_used; i++)
+		append(pool, used[i].index);
+	free(used);
+	return 0;
+}
+
+int port_pool_init(struct port_pool *pool, uint64_t *given_ms, size_t n, uint16_t first,
+	uint16_t step, uint64_t now_ms)
+{
+	int err;
+
+	*pool = (struct port_pool){ .given_ms = given_ms, .n = n, .first = first, .step = step };
+	pool->queue = calloc(n + 1, sizeof(*pool->queue));
+	if (!pool->queue)
+		return -ENOMEM;
+	err = take_over(pool, now_ms);
+	if (err)
+		port_pool_destroy(pool);
+	return err;
+}
+
+void port_pool_destroy(struct port_pool *pool)
+{
+	free(pool->queue);
+	*pool = (struct port_pool){ 0 };
+}
+
+int port_pool_take(struct port_pool *pool, uint64_t now_ms, uint16_t *ret_port)
+{
+	size_t index;
+
+	if (pool->n_free == 0)
+		return -EADDRNOTAVAIL;
+	index = pool->queue[pool->head];
+	if (pool->given_ms[index] != 0 && pool->given_ms[index] + PORT_POOL_REST_MS > now_ms)
+		return -EADDRNOTAVAIL;
+	pool->head = (pool->head + 1) % pool->n;
+	pool->n_free--;
+	pool->given_ms[index] = IN_USE;
+	*ret_port = (uint16_t)(pool->first + index * pool->step);
+	return 0;
+}
+
+void port_pool_give(struct port_pool *pool, uint16_t port, uint64_t now_ms)
+{
+	size_t index = (size_t)(port - pool->first) / pool->step;
+
+	assert(index < pool->n && pool->given_ms[index] == IN_USE);
+	pool->given_ms[index] = now_ms;
+	append(pool, index);
+}

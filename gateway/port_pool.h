@@ -1,0 +1,35 @@
+/*
+ * port_pool - source ports towards servers, handed out so that none is used again soon.
+ *
+ * A server's late answer to an ended session must not reach the client of another one. So a port
+ * rests for PORT_POOL_REST_MS after its session, and the one that has rested longest is the next.
+ * When each port was given back stands in memory that the caller may share: the successor of a
+ * process that died knows which ports to let rest.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define PORT_POOL_REST_MS 2000U
+
+struct port_pool {
+	uint64_t *given_ms; /* per port; 0: never used; UINT64_MAX: in use */
+	uint16_t *queue;    /* ring of free ones, as indices; the longest rested at the head */
+	size_t n;
+	size_t head, n_free;
+	uint16_t first, step;
+};
+
+/*
+ * Ports first, first + step, ... n of them. given_ms: n of them, zero at first, which must outlive
+ * the pool. 0, -ENOMEM, or the negative errno of getrandom(2).
+ */
+int port_pool_init(struct port_pool *pool, uint64_t *given_ms, size_t n, uint16_t first,
+	uint16_t step, uint64_t now_ms);
+/* Takes a zeroed one. */
+void port_pool_destroy(struct port_pool *pool);
+
+/* 0; or -EADDRNOTAVAIL: all are in use, or have not rested. */
+int port_pool_take(struct port_pool *pool, uint64_t now_ms, uint16_t *ret_port);
+void port_pool_give(struct port_pool *pool, uint16_t port, uint64_t now_ms);

@@ -1,0 +1,46 @@
+/*
+ * udp_relay - the data path for datagrams in user space: every datagram of a client goes to a
+ * server with the header in front of it, every answer goes back bare, from just the address and
+ * port that the client sent to.
+ *
+ * A datagram is passed on whole or not at all, never under another's name. What is not passed on is
+ * counted by its reason (stats.h, STATS_DROPPED_*). DSCP and ECN are carried both ways.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include "icmp_socket.h"
+#include "log.h"
+#include "udp_batch.h"
+#include "udp_session.h"
+#include "udp_shared.h"
+
+struct udp_relay {
+	struct udp_sessions sessions;
+	struct icmp_sender icmp;
+	struct udp_batch in, back;
+	size_t back_used; /* messages of back that wait in answers */
+	struct udp_answers answers;
+	struct udp_listener *listeners;
+	size_t n_listeners;
+	struct timer drops_timer;
+	struct log_limit drops_log, failed_log;
+};
+
+/*
+ * setup: what udp_sessions_init() wants. listeners: config, bind, index, contested and fd are
+ * filled in, the rest is set here; udp_relay_destroy() closes them. 0 or a negative errno. What is
+ * named here must outlive the relay, which must not move.
+ */
+int udp_relay_init(struct udp_relay *relay, const struct udp_sessions *setup,
+	const struct udp_shared *shared, struct udp_listener *listeners, size_t n_listeners);
+
+/* Ends what still lives. Takes a zeroed one. */
+void udp_relay_destroy(struct udp_relay *relay);
+
+/* Called after each batch of events: sends the answers that have been gathered. */
+void udp_relay_send(struct udp_relay *relay);
+
+/* No new sessions; those there are end when they have been silent for a moment. */
+void udp_relay_drain(struct udp_relay *relay);

@@ -1,0 +1,478 @@
+#include "udp_session.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bind.h"
+#include "clock.h"
+#include "identity.h"
+
+/*
+ * Theory of operation
+ *
+ *  (first datagram) ──limits, server, port──► FLOW_RELAYING ──silence, eviction──► FLOW_DEAD
+ *
+ * A session is "fresh" until its client goes on after the server has answered; then it is
+ * "confirmed". A forged source cannot get there without seeing the answers. When there is no room
+ * and when-full is drop-idle, the oldest fresh session makes room, and only if there is none the
+ * longest idle confirmed one: so a flood of forged sources displaces itself, not those who talk.
+ * A confirmed session moves to the end of its list at most once in MOVE_MS, so the order is as
+ * exact as that.
+ *
+ * The source port comes from a pool of ports that have rested (port_pool.h), never from the kernel:
+ * otherwise a late answer to an ended session could reach the client of a new one. Between bind()
+ * and connect() a socket takes datagrams from anybody; the relay therefore looks at each one's
+ * sender.
+ *
+ * flow->timer is not moved when datagrams move: when it fires, the true deadline is worked out.
+ */
+#define MOVE_MS	      1000U
+#define DRAIN_IDLE_MS 1000U
+/* Ports to try where other programs hold some. */
+#define PORT_TRIES 64
+
+/* ---- the end ---- */
+
+static uint64_t deadline(const struct udp_sessions *sessions, const struct flow *flow)
+{
+	const struct config_timeouts *timeouts = &flow->listener->timeouts;
+	uint32_t ms = flow->session.answered ? timeouts->idle_ms : timeouts->unanswered_ms;
+
+	if (ms > timeouts->idle_ms)
+		ms = timeouts->idle_ms;
+	if (sessions->draining && ms > DRAIN_IDLE_MS)
+		ms = DRAIN_IDLE_MS;
+	return flow->active_ms + ms;
+}
+
+void udp_session_end(struct udp_sessions *sessions, struct flow *flow, enum access_log_end end,
+	enum access_log_by by)
+{
+	struct flow_session *session = &flow->session;
+	size_t listener = (size_t)(flow->listener - sessions->config->listeners);
+
+	if (session->fd >= 0) {
+		stats_add(sessions->stats, STATS_DROPPED_QUEUE, udp_batch_drops(session->fd));
+		close(session->fd);
+		session->fd = -1;
+	}
+	if (sockaddr_port(&flow->source) != 0)
+		port_pool_give(&sessions->ports[session->port_pool], sockaddr_port(&flow->source),
+			sessions->loop->now_ms);
+	session_limits_give(sessions->limits, sessions->worker, listener, session->client_slot);
+	session_table_remove(flow);
+	list_remove(&session->by_idle);
+	flow_end(sessions->flows, flow, end, by);
+}
+
+static void on_due(struct timer *timer)
+{
+	struct flow *flow = list_entry(timer, struct flow, timer);
+	struct udp_sessions *sessions = flow->owner;
+	uint64_t due = deadline(sessions, flow);
+
+	if (sessions->loop->now_ms < due)
+		loop_timer_set(sessions->loop, &flow->timer, due);
+	else
+		udp_session_end(sessions, flow,
+			sessions->draining	 ? ACCESS_LOG_DRAINED
+			: flow->session.answered ? ACCESS_LOG_IDLE_TIMEOUT
+						 : ACCESS_LOG_UNANSWERED,
+			ACCESS_LOG_BY_GATEWAY);
+}
+
+/* Ends the session that is missed least. False: this worker has none. */
+static bool evict(struct udp_sessions *sessions, struct udp_listener *listener)
+{
+	struct list_node *node =
+		list_empty(&listener->fresh) ? listener->confirmed.next : listener->fresh.next;
+
+	if (node == &listener->confirmed)
+		return false;
+	udp_session_end(sessions, list_entry(node, struct flow, session.by_idle),
+		ACCESS_LOG_EVICTED, ACCESS_LOG_BY_GATEWAY);
+	/* Its memory counts until it is freed; nobody else refers to it but events of this batch.
+	 */
+	return true;
+}
+
+/* ---- the beginning ---- */
+
+static void drop(struct udp_sessions *sessions, const struct udp_listener *listener,
+	const struct udp_message *message, enum stats_counter counter, const char *reason)
+{
+	size_t n = message->segment ? (message->len + message->segment - 1) / message->segment : 1;
+	char client[SOCKADDR_TEXT_MAX];
+	unsigned suppressed = 0;
+
+	stats_add(sessions->stats, counter, n);
+	if (log_allowed(&sessions->log, sessions->loop->now_ms, &suppressed))
+		log_warning("listener %s: datagram of client %s dropped: %s (%u more like this)",
+			listener->config->name, sockaddr_format(&message->peer, client), reason,
+			suppressed);
+}
+
+/* A place within the listener's limits. */
+static bool take_place(struct udp_sessions *sessions, struct udp_listener *listener,
+	const struct udp_message *message, uint32_t *ret_slot)
+{
+	static const struct {
+		enum stats_counter counter;
+		const char *reason;
+	} refusals[] = {
+		[SESSION_FULL] = { STATS_DROPPED_FULL,
+			"the listener has all the sessions that it may: raise sessions max" },
+		[SESSION_CLIENT_FULL] = { STATS_DROPPED_CLIENT_FULL,
+			"this client has all the sessions that it may (sessions per-client)" },
+		[SESSION_RATE] = { STATS_DROPPED_RATE,
+			"too many new sessions at once (sessions rate)" },
+		[SESSION_CLIENT_RATE] = { STATS_DROPPED_CLIENT_RATE,
+			"too many new sessions of this client at once (sessions rate-per-client)" },
+	};
+	enum session_verdict verdict;
+
+	for (;;) {
+		verdict = session_limits_take(sessions->limits, sessions->worker, listener->index,
+			&listener->config->sessions, &message->peer, sessions->loop->now_us,
+			ret_slot);
+		if (verdict == SESSION_OK)
+			return true;
+		if (verdict != SESSION_FULL || listener->config->sessions.refuse_when_full ||
+			!evict(sessions, listener))
+			break;
+	}
+	drop(sessions, listener, message, refusals[verdict].counter, refusals[verdict].reason);
+	return false;
+}
+
+static bool has_descriptor(const struct udp_sessions *sessions)
+{
+	return flow_table_descriptors(sessions->flows) < sessions->descriptors &&
+	       flow_table_live(sessions->flows) < sessions->flows->slab.limit;
+}
+
+static struct flow *take_flow(struct udp_sessions *sessions, struct udp_listener *listener,
+	const struct udp_message *message)
+{
+	struct flow *flow = NULL;
+
+	/* The dead are freed between batches of events only: a second try would not help. */
+	if (!has_descriptor(sessions) && !listener->config->sessions.refuse_when_full)
+		(void)evict(sessions, listener);
+	if (has_descriptor(sessions))
+		flow = flow_new(sessions->flows, listener->config);
+	if (!flow)
+		drop(sessions, listener, message, STATS_DROPPED_FULL,
+			"this worker has all the flows that it may: raise max-flows or the limit "
+			"of open files");
+	return flow;
+}
+
+static int set_discovery(int fd, const struct config_listener *config)
+{
+	int discovery =
+		config->oversize == CONFIG_OVERSIZE_TOO_BIG ? IP_PMTUDISC_DO : IP_PMTUDISC_DONT;
+
+	return setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &discovery, sizeof(discovery)) < 0
+		       ? -errno
+		       : 0;
+}
+
+/* Binds to a port that has rested; those that somebody else holds are passed over. */
+static int bind_port(
+	struct udp_sessions *sessions, struct flow *flow, const struct sockaddr_any *source)
+{
+	size_t index = udp_ports_find(sessions->shared_ports, source);
+	struct port_pool *pool = &sessions->ports[index];
+	struct sockaddr_any addr = { .in = { .sin_family = AF_INET } };
+
+	if (source)
+		addr = *source;
+	for (int tries = 0; tries < PORT_TRIES; tries++) {
+		uint16_t port;
+		int err = port_pool_take(pool, sessions->loop->now_ms, &port);
+
+		if (err)
+			return err;
+		sockaddr_set_port(&addr, port);
+		if (bind(flow->session.fd, &addr.sa, sockaddr_len(&addr)) == 0) {
+			flow->session.port_pool = (uint16_t)index;
+			flow->source = addr;
+			return 0;
+		}
+		err = -errno;
+		port_pool_give(pool, port, sessions->loop->now_ms);
+		if (err != -EADDRINUSE)
+			return err;
+	}
+	return -EADDRNOTAVAIL;
+}
+
+static int open_socket(
+	struct udp_sessions *sessions, struct flow *flow, const struct sockaddr_any *source)
+{
+	struct flow_session *session = &flow->session;
+	socklen_t len = sizeof(flow->source);
+	int err;
+
+	session->fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (session->fd < 0)
+		return -errno;
+	err = udp_batch_prepare_server(session->fd);
+	if (!err)
+		err = set_discovery(session->fd, flow->listener);
+	if (!err)
+		err = bind_port(sessions, flow, source);
+	if (!err && connect(session->fd, &flow->backend.sa, sockaddr_len(&flow->backend)) < 0)
+		err = -errno;
+	if (!err && getsockname(session->fd, &flow->source.sa, &len) < 0)
+		err = -errno;
+	if (!err && sockaddr_equal(&flow->source, &flow->backend))
+		err = -ECONNREFUSED;
+	if (!err)
+		err = loop_add(sessions->loop, session->fd, EPOLLIN, &session->source);
+	return err;
+}
+
+/* From one source address after the other until one has a free port. */
+static int open_somewhere(struct udp_sessions *sessions, struct flow *flow)
+{
+	const struct config_listener *config = flow->listener;
+	struct pool *pool = config->embedded ? NULL : &sessions->targets->pools[config->pool];
+	size_t tries = pool && pool->config->n_sources ? pool->config->n_sources : 1;
+	int err;
+
+	do {
+		err = open_socket(sessions, flow, pool ? pool_source(pool) : NULL);
+		if (err == -EADDRNOTAVAIL && sockaddr_port(&flow->source) == 0 &&
+			flow->session.fd >= 0) {
+			close(flow->session.fd);
+			flow->session.fd = -1;
+		} else {
+			break;
+		}
+	} while (--tries > 0);
+	return err;
+}
+
+/* How it ended before it began. */
+static void fail(struct udp_sessions *sessions, struct udp_listener *listener, struct flow *flow,
+	const struct udp_message *message, int err)
+{
+	enum access_log_end end = ACCESS_LOG_ERROR;
+	enum stats_counter counter = STATS_DROPPED_REFUSED;
+
+	switch (err) {
+	case -EADDRNOTAVAIL:
+		end = ACCESS_LOG_NO_SOURCE_PORT;
+		counter = STATS_DROPPED_PORTS;
+		break;
+	case -EHOSTUNREACH:
+	case -ENETUNREACH:
+		end = ACCESS_LOG_UNREACHABLE;
+		break;
+	case -ECONNREFUSED:
+		end = ACCESS_LOG_REFUSED;
+		break;
+	case -EACCES:
+	case -ELOOP:
+		end = ACCESS_LOG_NOT_ALLOWED;
+		break;
+	default:
+		break;
+	}
+	drop(sessions, listener, message, counter,
+		err == -EADDRNOTAVAIL ? "no source port is free and has rested: add a source"
+		: err == -EACCES      ? "no server that 'allow' lets through"
+		: err == -ELOOP ? "that is this gateway itself, which 'allow' must name as one "
+				  "address"
+				: strerror(-err));
+	udp_session_end(sessions, flow, end, ACCESS_LOG_BY_GATEWAY);
+}
+
+static int fill(struct udp_sessions *sessions, struct udp_listener *listener, struct flow *flow)
+{
+	const struct config_listener *config = listener->config;
+	uint8_t header[IDENTITY_HEADER_MAX];
+	size_t len = 0;
+	int err;
+
+	if (listener->contested && !bind_is_meant(sessions->config, listener->bind, &flow->local))
+		return -EACCES;
+	err = identity_header(
+		config->identity, IPPROTO_UDP, &flow->client, &flow->local, header, &len);
+	if (err)
+		return err;
+	assert(len <= FLOW_HEADER_MAX);
+	memcpy(flow->session.header, header, len);
+	flow->session.header_len = (uint8_t)len;
+	err = target_set_pick(
+		sessions->targets, config, listener->bind, &flow->local, &flow->backend);
+	return err ? err : open_somewhere(sessions, flow);
+}
+
+static struct flow *begin(struct udp_sessions *sessions, struct udp_listener *listener,
+	const struct udp_message *message, const struct sockaddr_any *local, bool *ret_refused)
+{
+	struct flow *flow;
+	uint32_t slot;
+	int err;
+
+	if (!take_place(sessions, listener, message, &slot))
+		return NULL;
+	flow = take_flow(sessions, listener, message);
+	if (!flow) {
+		session_limits_give(sessions->limits, sessions->worker, listener->index, slot);
+		return NULL;
+	}
+	stats_add(sessions->stats, STATS_ACCEPTED, 1);
+	timer_init(&flow->timer, on_due);
+	flow->owner = sessions;
+	flow->client = message->peer;
+	flow->local = *local;
+	flow->identity = (uint8_t)listener->config->identity;
+	flow->accepted_us = clock_monotonic_us();
+	flow->active_ms = sessions->loop->now_ms;
+	flow->state = FLOW_RELAYING;
+	flow->session.client_slot = slot;
+	flow->session.at = listener;
+	flow->session.source.on_event = sessions->on_event;
+	session_table_add(&sessions->table, flow);
+	list_append(&listener->fresh, &flow->session.by_idle);
+	err = fill(sessions, listener, flow);
+	if (err) {
+		*ret_refused = err != -EADDRNOTAVAIL;
+		fail(sessions, listener, flow, message, err);
+		return NULL;
+	}
+	loop_timer_set(sessions->loop, &flow->timer, deadline(sessions, flow));
+	return flow;
+}
+
+/* Whether an answer could reach the sender, and leave from where the datagram was sent to. */
+static bool is_answerable(const struct udp_message *message)
+{
+	const struct sockaddr_any *local = &message->local;
+
+	if (sockaddr_port(&message->peer) == 0 ||
+		sockaddr_family(local) != sockaddr_family(&message->peer))
+		return false;
+	if (sockaddr_family(local) == AF_INET)
+		return !IN_MULTICAST(ntohl(local->in.sin_addr.s_addr)) &&
+		       local->in.sin_addr.s_addr != INADDR_BROADCAST;
+	return !IN6_IS_ADDR_MULTICAST(&local->in6.sin6_addr);
+}
+
+struct flow *udp_session_of(struct udp_sessions *sessions, struct udp_listener *listener,
+	const struct udp_message *message, bool *ret_refused)
+{
+	struct sockaddr_any local = message->local;
+	struct flow *flow;
+
+	*ret_refused = false;
+	if (!is_answerable(message)) {
+		drop(sessions, listener, message, STATS_DROPPED_INVALID,
+			"its sender or its destination is no single address");
+		return NULL;
+	}
+	sockaddr_set_port(&local, sockaddr_port(&listener->bind->addr));
+	flow = session_table_find(&sessions->table, &message->peer, &local);
+	if (flow)
+		return flow;
+	if (sessions->draining) {
+		stats_add(sessions->stats, STATS_DROPPED_DRAINING, 1);
+		*ret_refused = true;
+		return NULL;
+	}
+	return begin(sessions, listener, message, &local, ret_refused);
+}
+
+/* ---- life ---- */
+
+void udp_session_sent(struct udp_sessions *sessions, struct flow *flow)
+{
+	struct flow_session *session = &flow->session;
+	uint64_t now_ms = sessions->loop->now_ms;
+	struct udp_listener *listener;
+
+	flow->active_ms = now_ms;
+	if (!session->answered || (session->confirmed && now_ms < session->moved_ms + MOVE_MS))
+		return;
+	listener = session->at;
+	session->confirmed = true;
+	session->moved_ms = now_ms;
+	list_remove(&session->by_idle);
+	list_append(&listener->confirmed, &session->by_idle);
+}
+
+void udp_session_answered(struct udp_sessions *sessions, struct flow *flow)
+{
+	flow->active_ms = sessions->loop->now_ms;
+	if (flow->session.answered)
+		return;
+	flow->session.answered = true;
+	flow->connected_us = sessions->loop->now_us;
+}
+
+/* ---- all of them ---- */
+
+static void end_all(struct udp_sessions *sessions)
+{
+	struct list_node *node, *tmp;
+
+	list_for_each_safe (node, tmp, &sessions->flows->live) {
+		struct flow *flow = list_entry(node, struct flow, node);
+
+		if (flow_is_session(flow))
+			udp_session_end(sessions, flow, ACCESS_LOG_DRAINED, ACCESS_LOG_BY_GATEWAY);
+	}
+}
+
+void udp_sessions_drain(struct udp_sessions *sessions)
+{
+	struct list_node *node, *tmp;
+
+	sessions->draining = true;
+	list_for_each_safe (node, tmp, &sessions->flows->live) {
+		struct flow *flow = list_entry(node, struct flow, node);
+
+		if (flow_is_session(flow))
+			loop_timer_set(sessions->loop, &flow->timer, deadline(sessions, flow));
+	}
+}
+
+int udp_sessions_init(struct udp_sessions *sessions)
+{
+	size_t n = udp_ports_sources(sessions->shared_ports);
+	int err = session_table_init(&sessions->table, sessions->flows->slab.limit);
+
+	if (err)
+		return err;
+	session_limits_clear(sessions->limits, sessions->worker);
+	sessions->ports = calloc(n, sizeof(*sessions->ports));
+	if (!sessions->ports)
+		err = -ENOMEM;
+	while (!err && sessions->n_ports < n) {
+		err = udp_ports_open(sessions->shared_ports, sessions->worker, sessions->n_ports,
+			sessions->loop->now_ms, &sessions->ports[sessions->n_ports]);
+		sessions->n_ports += !err;
+	}
+	if (err)
+		udp_sessions_destroy(sessions);
+	return err;
+}
+
+void udp_sessions_destroy(struct udp_sessions *sessions)
+{
+	if (sessions->flows)
+		end_all(sessions);
+	for (size_t i = 0; i < sessions->n_ports; i++)
+		port_pool_destroy(&sessions->ports[i]);
+	free(sessions->ports);
+	session_table_destroy(&sessions->table);
+	sessions->ports = NULL;
+	sessions->n_ports = 0;
+}

@@ -1,0 +1,78 @@
+/*
+ * udp_session - the UDP flows of a worker: how they begin, how long they live, how they end.
+ *
+ * A session is a client's address and port, the address and port that it sends to, and one socket
+ * of its own that is connected to its server. What is counted here are datagrams that would have
+ * begun a session and could not.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "flow.h"
+#include "log.h"
+#include "loop.h"
+#include "port_pool.h"
+#include "session_limits.h"
+#include "session_table.h"
+#include "target.h"
+#include "udp_batch.h"
+#include "udp_ports.h"
+
+/* A bound socket on which clients' datagrams arrive. */
+struct udp_listener {
+	struct loop_source source;
+	void *owner;
+	const struct config_listener *config;
+	const struct config_bind *bind;
+	size_t index; /* of config, in the configuration */
+	bool contested;
+	int fd;
+	uint32_t drops;		    /* of the kernel, as last seen */
+	struct list_node fresh;	    /* sessions that are not confirmed, the oldest first */
+	struct list_node confirmed; /* the others, the longest idle first */
+};
+
+struct udp_sessions {
+	struct loop *loop;
+	const struct config *config;
+	struct stats *stats;
+	struct target_set *targets;
+	struct flow_table *flows;
+	struct session_limits *limits;
+	const struct udp_ports *shared_ports;
+	struct session_table table;
+	struct port_pool *ports; /* one per source address */
+	size_t n_ports;
+	size_t worker;
+	size_t descriptors; /* that flows may hold */
+	bool draining;
+	void (*on_event)(struct loop_source *source, uint32_t events); /* of a session's socket */
+	struct log_limit log;
+};
+
+/*
+ * What is above "table", worker, descriptors and on_event are filled in. 0 or a negative errno.
+ */
+int udp_sessions_init(struct udp_sessions *sessions);
+/* Ends all. Takes a zeroed one. */
+void udp_sessions_destroy(struct udp_sessions *sessions);
+
+/* No new ones; those there are end when they have been silent for a moment. */
+void udp_sessions_drain(struct udp_sessions *sessions);
+
+/*
+ * The session that the message belongs to; a new one, if it is the first; or NULL, and then the
+ * message's datagrams are counted as dropped. ret_refused: nobody is there to serve it, which the
+ * client may be told.
+ */
+struct flow *udp_session_of(struct udp_sessions *sessions, struct udp_listener *listener,
+	const struct udp_message *message, bool *ret_refused);
+
+/* Notes life: datagrams from the client were passed on; or from the server. */
+void udp_session_sent(struct udp_sessions *sessions, struct flow *flow);
+void udp_session_answered(struct udp_sessions *sessions, struct flow *flow);
+
+void udp_session_end(struct udp_sessions *sessions, struct flow *flow, enum access_log_end end,
+	enum access_log_by by);

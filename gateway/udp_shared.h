@@ -1,0 +1,26 @@
+/*
+ * udp_shared - what the workers of UDP listeners share, made before they are forked.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include "config.h"
+#include "icmp_socket.h"
+#include "session_limits.h"
+#include "udp_ports.h"
+
+struct udp_shared {
+	struct session_limits *limits; /* NULL: there are no UDP listeners */
+	struct udp_ports *ports;
+	struct icmp_sockets icmp;
+};
+
+/*
+ * Does nothing without UDP listeners. 0 or a negative errno, and in ret_what what could not be
+ * made. Without CAP_NET_RAW there are no ICMP sockets, which is no error.
+ */
+int udp_shared_open(struct udp_shared *shared, const struct config *config, size_t n_workers,
+	const char **ret_what);
+/* Takes a zeroed one. */
+void udp_shared_close(struct udp_shared *shared);
