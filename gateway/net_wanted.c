@@ -11,6 +11,7 @@
 #include "bind.h"
 #include "prefix.h"
 
+/* Of two that are alike but for the protocol, that of TCP is the first. */
 static int compare_binds(const void *a, const void *b)
 {
 	const struct config_bind *const *x = a, *const *y = b;

@@ -45,11 +45,14 @@ def start_demo(*options):
                             stderr=subprocess.STDOUT, text=True, process_group=0)
 
 
-def test_proves_and_leaves_nothing(place):
-    demo = start_demo()
+@pytest.mark.parametrize("options", [(), ("--udp",)])
+def test_proves_and_leaves_nothing(place, options):
+    demo = start_demo(*options)
     output = demo.communicate(timeout=180)[0]
     assert demo.returncode == 0, output
-    assert re.search(rf"^ *{CLIENT6} - {GATEWAY4} \[", output, re.MULTILINE), output
+    if not options:
+        assert re.search(rf"^ *{CLIENT6} - {GATEWAY4} \[", output, re.MULTILINE), output
+    assert CLIENT6 in output
     assert f'"src":"{CLIENT6}"' in output
     assert "Proven:" in output
     wait_until(lambda: nothing_left(place), "nothing left of the demo")
