@@ -93,15 +93,20 @@ void port_pool_destroy(struct port_pool *pool)
 	*pool = (struct port_pool){ 0 };
 }
 
+bool port_pool_is_ready(const struct port_pool *pool, uint64_t now_ms)
+{
+	uint64_t given_ms = pool->n_free ? pool->given_ms[pool->queue[pool->head]] : IN_USE;
+
+	return given_ms == 0 || (given_ms != IN_USE && given_ms + PORT_POOL_REST_MS <= now_ms);
+}
+
 int port_pool_take(struct port_pool *pool, uint64_t now_ms, uint16_t *ret_port)
 {
 	size_t index;
 
-	if (pool->n_free == 0)
+	if (!port_pool_is_ready(pool, now_ms))
 		return -EADDRNOTAVAIL;
 	index = pool->queue[pool->head];
-	if (pool->given_ms[index] != 0 && pool->given_ms[index] + PORT_POOL_REST_MS > now_ms)
-		return -EADDRNOTAVAIL;
 	pool->head = (pool->head + 1) % pool->n;
 	pool->n_free--;
 	pool->given_ms[index] = IN_USE;

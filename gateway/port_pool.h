@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,6 +30,9 @@ int port_pool_init(struct port_pool *pool, uint64_t *given_ms, size_t n, uint16_
 	uint16_t step, uint64_t now_ms);
 /* Takes a zeroed one. */
 void port_pool_destroy(struct port_pool *pool);
+
+/* Whether port_pool_take() would give one. */
+bool port_pool_is_ready(const struct port_pool *pool, uint64_t now_ms);
 
 /* 0; or -EADDRNOTAVAIL: all are in use, or have not rested. */
 int port_pool_take(struct port_pool *pool, uint64_t now_ms, uint16_t *ret_port);

@@ -35,6 +35,7 @@ static const char *const names[] = {
 	"dropped_client_full",
 	"dropped_rate",
 	"dropped_client_rate",
+	"dropped_busy",
 	"dropped_ports",
 	"dropped_draining",
 	"dropped_refused",

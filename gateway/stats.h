@@ -42,6 +42,7 @@ enum stats_counter {
 	STATS_DROPPED_CLIENT_FULL, /* ... no room for more of this client */
 	STATS_DROPPED_RATE,	   /* ... too many at once */
 	STATS_DROPPED_CLIENT_RATE, /* ... too many of this client at once */
+	STATS_DROPPED_BUSY,	   /* ... sessions that there are come first */
 	STATS_DROPPED_PORTS,	   /* ... no source port is free and rested */
 	STATS_DROPPED_DRAINING,	   /* ... the gateway stops */
 	STATS_DROPPED_REFUSED,	   /* ... no server, or not allowed */

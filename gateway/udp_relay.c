@@ -16,15 +16,30 @@
  * when the events of a batch have been handled, or when the store is full. Nothing is allocated on
  * the way, but for a session's first datagram.
  *
+ * To begin a session costs as much as to pass on dozens of datagrams. So when a batch is full, and
+ * more wait in the kernel, datagrams without a session are put aside, as many as there is room for;
+ * a few of them have their turn after each batch of events, and all when nothing else waits. Those
+ * who talk go first, and a flood that only begins is what is lost.
+ *
  * Servers' ICMP errors wait in the error queue of a session's socket (IP_RECVERR) with what they
  * quote: our header and the client's payload, of which the client's own packet is made again. The
  * kernel reports such an error also as the result of the next call, which then has done nothing and
  * is tried once more.
  */
-#define ROUNDS_MAX	4 /* batches of one listener before others have their turn */
-#define STRETCH_MAX	128U
-#define ANSWERS_AT_ONCE 8U
-#define DROPS_PERIOD_MS 1000U
+#define ROUNDS_MAX	 4 /* batches of one listener before others have their turn */
+#define STRETCH_MAX	 128U
+#define ANSWERS_AT_ONCE	 8U
+#define DROPS_PERIOD_MS	 1000U
+#define NEWCOMERS_MAX	 512U
+#define NEWCOMER_BYTES	 2048U /* larger ones are not put aside */
+#define NEWCOMERS_A_TURN 8U
+
+/* A datagram, or run, without a session. */
+struct udp_newcomer {
+	struct udp_listener *listener;
+	struct udp_message message;
+	uint8_t data[NEWCOMER_BYTES];
+};
 
 static struct udp_relay *relay_of(const struct udp_sessions *sessions)
 {
@@ -320,24 +335,77 @@ static bool same_session(const struct udp_message *a, const struct udp_message *
 	       sockaddr_equal(&a->peer, &b->peer) && sockaddr_equal(&a->local, &b->local);
 }
 
+static void note_packet(struct flow *flow, const struct udp_message *message)
+{
+	flow->session.flow_label = message->flow_label;
+	flow->session.traffic_class = message->traffic_class;
+	flow->session.hop_limit = message->hop_limit;
+}
+
+/* Begins a session with the message. */
+static void welcome(
+	struct udp_relay *relay, struct udp_listener *listener, const struct udp_message *message)
+{
+	struct udp_datagram datagrams[STRETCH_MAX];
+	bool refused = false;
+	/* One that was put aside may have got its session meanwhile. */
+	struct flow *flow = udp_session_find(&relay->sessions, listener, message);
+
+	if (!flow)
+		flow = udp_session_begin(&relay->sessions, listener, message, &refused);
+	if (flow) {
+		note_packet(flow, message);
+		to_server(relay, flow, datagrams, take_apart(message, datagrams, 0));
+	} else if (refused) {
+		tell_refused(relay, listener, message);
+	}
+}
+
+static void put_aside(
+	struct udp_relay *relay, struct udp_listener *listener, const struct udp_message *message)
+{
+	struct udp_newcomer *newcomer =
+		&relay->newcomers[(relay->newcomers_head + relay->n_newcomers) % NEWCOMERS_MAX];
+
+	if (message->len > NEWCOMER_BYTES || relay->n_newcomers == NEWCOMERS_MAX) {
+		stats_add(relay->sessions.stats, STATS_DROPPED_BUSY, datagrams_in(message));
+		return;
+	}
+	newcomer->listener = listener;
+	newcomer->message = *message;
+	newcomer->message.data = newcomer->data;
+	memcpy(newcomer->data, message->data, message->len);
+	relay->n_newcomers++;
+}
+
+static void welcome_some(struct udp_relay *relay, size_t n)
+{
+	for (; n > 0 && relay->n_newcomers > 0; n--) {
+		struct udp_newcomer *newcomer = &relay->newcomers[relay->newcomers_head];
+
+		welcome(relay, newcomer->listener, &newcomer->message);
+		relay->newcomers_head = (relay->newcomers_head + 1) % NEWCOMERS_MAX;
+		relay->n_newcomers--;
+	}
+}
+
 /* From messages[first] on, all that belong to the same session; where the next one begins. */
 static size_t serve_stretch(
 	struct udp_relay *relay, struct udp_listener *listener, size_t first, size_t n)
 {
 	const struct udp_message *messages = relay->in.messages;
 	struct udp_datagram datagrams[STRETCH_MAX];
-	bool refused = false;
-	struct flow *flow = udp_session_of(&relay->sessions, listener, &messages[first], &refused);
+	struct flow *flow = udp_session_find(&relay->sessions, listener, &messages[first]);
 	size_t next = first, count = 0;
 
 	if (!flow) {
-		if (refused)
-			tell_refused(relay, listener, &messages[first]);
+		if (n == UDP_BATCH_MAX || relay->n_newcomers > 0)
+			put_aside(relay, listener, &messages[first]);
+		else
+			welcome(relay, listener, &messages[first]);
 		return first + 1;
 	}
-	flow->session.flow_label = messages[first].flow_label;
-	flow->session.traffic_class = messages[first].traffic_class;
-	flow->session.hop_limit = messages[first].hop_limit;
+	note_packet(flow, &messages[first]);
 	do
 		count = take_apart(&messages[next++], datagrams, count);
 	while (next < n && same_session(&messages[first], &messages[next]) &&
@@ -358,13 +426,13 @@ static void on_datagrams(struct loop_source *source, uint32_t events)
 		for (size_t i = 0; n > 0 && i < (size_t)n;)
 			i = serve_stretch(relay, listener, i, (size_t)n);
 		if (n < (int)UDP_BATCH_MAX)
-			break;
+			return;
 	}
 }
 
 /* ---- to clients ---- */
 
-void udp_relay_send(struct udp_relay *relay)
+static void send_answers(struct udp_relay *relay)
 {
 	struct udp_answers *answers = &relay->answers;
 
@@ -374,6 +442,17 @@ void udp_relay_send(struct udp_relay *relay)
 	stats_add(relay->sessions.stats, STATS_DROPPED_SEND, answers->failed);
 	answers->sent = answers->failed = 0;
 	relay->back_used = 0;
+}
+
+void udp_relay_turn(struct udp_relay *relay)
+{
+	welcome_some(relay, NEWCOMERS_A_TURN);
+	send_answers(relay);
+}
+
+bool udp_relay_busy(const struct udp_relay *relay)
+{
+	return relay->n_newcomers > 0;
 }
 
 static void to_client(struct udp_relay *relay, struct flow *flow, const struct udp_message *message)
@@ -404,7 +483,7 @@ static void on_answers(struct loop_source *source, uint32_t events)
 	if ((events & EPOLLERR) && !take_errors(relay, flow))
 		return;
 	if (relay->back_used + ANSWERS_AT_ONCE > UDP_BATCH_MAX)
-		udp_relay_send(relay);
+		send_answers(relay);
 	n = udp_batch_receive(&relay->back, flow->session.fd, relay->back_used, ANSWERS_AT_ONCE);
 	for (int i = 0; i < n; i++)
 		to_client(relay, flow, &relay->back.messages[relay->back_used + (size_t)i]);
@@ -484,6 +563,9 @@ int udp_relay_init(struct udp_relay *relay, const struct udp_sessions *setup,
 		err = udp_batch_init(&relay->back);
 	if (!err)
 		err = udp_answers_init(&relay->answers);
+	relay->newcomers = calloc(NEWCOMERS_MAX, sizeof(*relay->newcomers));
+	if (!relay->newcomers)
+		err = -ENOMEM;
 	if (!err)
 		err = udp_sessions_init(&relay->sessions);
 	if (!err)
@@ -499,13 +581,14 @@ int udp_relay_init(struct udp_relay *relay, const struct udp_sessions *setup,
 void udp_relay_destroy(struct udp_relay *relay)
 {
 	if (relay->n_listeners > 0) {
-		udp_relay_send(relay);
+		send_answers(relay);
 		look_at_drops(relay);
 		loop_timer_cancel(relay->sessions.loop, &relay->drops_timer);
 	}
 	udp_sessions_destroy(&relay->sessions);
 	for (size_t i = 0; i < relay->n_listeners; i++)
 		close(relay->listeners[i].fd);
+	free(relay->newcomers);
 	udp_answers_destroy(&relay->answers);
 	udp_batch_destroy(&relay->back);
 	udp_batch_destroy(&relay->in);

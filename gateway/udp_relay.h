@@ -16,10 +16,14 @@
 #include "udp_session.h"
 #include "udp_shared.h"
 
+struct udp_newcomer;
+
 struct udp_relay {
 	struct udp_sessions sessions;
 	struct icmp_sender icmp;
 	struct udp_batch in, back;
+	struct udp_newcomer *newcomers; /* a ring */
+	size_t newcomers_head, n_newcomers;
 	size_t back_used; /* messages of back that wait in answers */
 	struct udp_answers answers;
 	struct udp_listener *listeners;
@@ -39,8 +43,11 @@ int udp_relay_init(struct udp_relay *relay, const struct udp_sessions *setup,
 /* Ends what still lives. Takes a zeroed one. */
 void udp_relay_destroy(struct udp_relay *relay);
 
-/* Called after each batch of events: sends the answers that have been gathered. */
-void udp_relay_send(struct udp_relay *relay);
+/* Called after each batch of events: begins sessions, sends the answers that have been gathered. */
+void udp_relay_turn(struct udp_relay *relay);
+
+/* Whether udp_relay_turn() has work, so that the loop must not wait. */
+bool udp_relay_busy(const struct udp_relay *relay);
 
 /* No new sessions; those there are end when they have been silent for a moment. */
 void udp_relay_drain(struct udp_relay *relay);

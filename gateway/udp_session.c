@@ -258,6 +258,8 @@ static int open_somewhere(struct udp_sessions *sessions, struct flow *flow)
 	return err;
 }
 
+static const char no_port[] = "no source port is free and has rested: add a source";
+
 /* How it ended before it began. */
 static void fail(struct udp_sessions *sessions, struct udp_listener *listener, struct flow *flow,
 	const struct udp_message *message, int err)
@@ -285,7 +287,7 @@ static void fail(struct udp_sessions *sessions, struct udp_listener *listener, s
 		break;
 	}
 	drop(sessions, listener, message, counter,
-		err == -EADDRNOTAVAIL ? "no source port is free and has rested: add a source"
+		err == -EADDRNOTAVAIL ? no_port
 		: err == -EACCES      ? "no server that 'allow' lets through"
 		: err == -ELOOP ? "that is this gateway itself, which 'allow' must name as one "
 				  "address"
@@ -314,6 +316,21 @@ static int fill(struct udp_sessions *sessions, struct udp_listener *listener, st
 	return err ? err : open_somewhere(sessions, flow);
 }
 
+/* Looked at first: a flood meets this limit sooner than any other. */
+static bool has_port(const struct udp_sessions *sessions, const struct config_listener *config)
+{
+	const struct config_pool *pool =
+		config->embedded ? NULL : &sessions->config->pools[config->pool];
+
+	for (size_t i = 0; pool && i < pool->n_sources; i++)
+		if (port_pool_is_ready(&sessions->ports[udp_ports_find(
+					       sessions->shared_ports, &pool->sources[i])],
+			    sessions->loop->now_ms))
+			return true;
+	return (!pool || pool->n_sources == 0) &&
+	       port_pool_is_ready(&sessions->ports[0], sessions->loop->now_ms);
+}
+
 static struct flow *begin(struct udp_sessions *sessions, struct udp_listener *listener,
 	const struct udp_message *message, const struct sockaddr_any *local, bool *ret_refused)
 {
@@ -321,6 +338,10 @@ static struct flow *begin(struct udp_sessions *sessions, struct udp_listener *li
 	uint32_t slot;
 	int err;
 
+	if (!has_port(sessions, listener->config)) {
+		drop(sessions, listener, message, STATS_DROPPED_PORTS, no_port);
+		return NULL;
+	}
 	if (!take_place(sessions, listener, message, &slot))
 		return NULL;
 	flow = take_flow(sessions, listener, message);
@@ -366,11 +387,21 @@ static bool is_answerable(const struct udp_message *message)
 	return !IN6_IS_ADDR_MULTICAST(&local->in6.sin6_addr);
 }
 
-struct flow *udp_session_of(struct udp_sessions *sessions, struct udp_listener *listener,
+struct flow *udp_session_find(const struct udp_sessions *sessions,
+	const struct udp_listener *listener, const struct udp_message *message)
+{
+	struct sockaddr_any local = message->local;
+
+	if (!is_answerable(message))
+		return NULL;
+	sockaddr_set_port(&local, sockaddr_port(&listener->bind->addr));
+	return session_table_find(&sessions->table, &message->peer, &local);
+}
+
+struct flow *udp_session_begin(struct udp_sessions *sessions, struct udp_listener *listener,
 	const struct udp_message *message, bool *ret_refused)
 {
 	struct sockaddr_any local = message->local;
-	struct flow *flow;
 
 	*ret_refused = false;
 	if (!is_answerable(message)) {
@@ -379,9 +410,6 @@ struct flow *udp_session_of(struct udp_sessions *sessions, struct udp_listener *
 		return NULL;
 	}
 	sockaddr_set_port(&local, sockaddr_port(&listener->bind->addr));
-	flow = session_table_find(&sessions->table, &message->peer, &local);
-	if (flow)
-		return flow;
 	if (sessions->draining) {
 		stats_add(sessions->stats, STATS_DROPPED_DRAINING, 1);
 		*ret_refused = true;

@@ -62,12 +62,15 @@ void udp_sessions_destroy(struct udp_sessions *sessions);
 /* No new ones; those there are end when they have been silent for a moment. */
 void udp_sessions_drain(struct udp_sessions *sessions);
 
+/* The session that the message belongs to; NULL: there is none. */
+struct flow *udp_session_find(const struct udp_sessions *sessions,
+	const struct udp_listener *listener, const struct udp_message *message);
+
 /*
- * The session that the message belongs to; a new one, if it is the first; or NULL, and then the
- * message's datagrams are counted as dropped. ret_refused: nobody is there to serve it, which the
- * client may be told.
+ * A new one for the message, which has none; or NULL, and then its datagrams are counted as
+ * dropped. ret_refused: nobody is there to serve it, which the client may be told.
  */
-struct flow *udp_session_of(struct udp_sessions *sessions, struct udp_listener *listener,
+struct flow *udp_session_begin(struct udp_sessions *sessions, struct udp_listener *listener,
 	const struct udp_message *message, bool *ret_refused);
 
 /* Notes life: datagrams from the client were passed on; or from the server. */

@@ -312,9 +312,10 @@ static int worker_loop(struct worker *worker)
 	int err = 0;
 
 	while (!err && !worker->ending) {
-		err = loop_run_once(&worker->loop, !tcp_relay_busy(&worker->relay));
+		err = loop_run_once(&worker->loop,
+			!tcp_relay_busy(&worker->relay) && !udp_relay_busy(&worker->udp));
 		if (worker->setup->n_udp > 0)
-			udp_relay_send(&worker->udp);
+			udp_relay_turn(&worker->udp);
 		tcp_relay_turns(&worker->relay);
 		flow_table_reap(&worker->flows);
 		if (worker->draining && flow_table_live(&worker->flows) == 0)

@@ -27,6 +27,7 @@ static void test_each_port_once(void **state)
 		seen[(port - FIRST) / STEP] = true;
 	}
 	port = 7;
+	assert_false(port_pool_is_ready(&pool, NOW));
 	assert_int_equal(port_pool_take(&pool, NOW, &port), -EADDRNOTAVAIL);
 	assert_int_equal(port, 7);
 	port_pool_destroy(&pool);
