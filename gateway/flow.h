@@ -61,6 +61,7 @@ struct flow_session {
 	uint8_t traffic_class;
 	uint8_t hop_limit;
 	uint8_t header_len;
+	uint8_t ask; /* answers to read at once, less one: grows while as many come */
 	bool answered;
 	bool confirmed; /* the client went on after the server had answered */
 	uint8_t header[FLOW_HEADER_MAX];

@@ -187,16 +187,38 @@ static bool is_covered(
 	return false;
 }
 
-/* Ports from which this machine may have connections of its own must stay tracked. */
-static bool may_go_untracked(const struct config_network *network, const struct config_bind *bind)
+static bool holds_source(const struct config *config, const struct config_bind *bind)
 {
-	bool own = bind->prefix_len == 0 || bind->prefix_len == prefix_full_len(&bind->addr);
+	const struct prefix wide = { bind->addr, bind->prefix_len };
 
-	return sockaddr_port(&bind->addr) == bind->port_max || !own || is_vip(network, bind);
+	for (size_t i = 0; i < config->network.n_sources; i++) {
+		const struct prefix source = { config->network.sources[i].addr, 32 };
+
+		if (prefix_overlaps(&wide, &source))
+			return true;
+	}
+	for (size_t i = 0; i < config->n_pools; i++)
+		for (size_t s = 0; s < config->pools[i].n_sources; s++) {
+			const struct prefix source = { config->pools[i].sources[s], 32 };
+
+			if (prefix_overlaps(&wide, &source))
+				return true;
+		}
+	return false;
 }
 
-static int add_bind_rules(const struct config_network *network,
-	const struct config_bind *const *binds, size_t n, bool notrack, struct nft_wanted *wanted)
+/* Ports from which this machine may have connections of its own must stay tracked. */
+static bool may_go_untracked(const struct config *config, const struct config_bind *bind)
+{
+	bool own = bind->prefix_len == 0 || bind->prefix_len == prefix_full_len(&bind->addr) ||
+		   holds_source(config, bind);
+
+	return sockaddr_port(&bind->addr) == bind->port_max || !own ||
+	       is_vip(&config->network, bind);
+}
+
+static int add_bind_rules(const struct config *config, const struct config_bind *const *binds,
+	size_t n, bool notrack, struct nft_wanted *wanted)
 {
 	int err = 0;
 
@@ -210,7 +232,7 @@ static int add_bind_rules(const struct config_network *network,
 			err = add_bind_rule(wanted, NFT_RULE_PASS, binds[i]);
 	}
 	for (size_t i = 0; i < n && notrack && !err; i++)
-		if (may_go_untracked(network, binds[i]))
+		if (may_go_untracked(config, binds[i]))
 			err = add_bind_rule(wanted, NFT_RULE_NOTRACK, binds[i]);
 	return err;
 }
@@ -248,8 +270,9 @@ int net_wanted_make(const struct config *config, bool has_conntrack, struct net_
 {
 	const struct config_network *network = &config->network;
 	struct net_wanted wanted = { 0 };
-	const struct nft_rule transparent = {
+	struct nft_rule transparent = {
 		.kind = NFT_RULE_TRANSPARENT,
+
 		.family = AF_INET,
 		.l4proto = IPPROTO_TCP,
 		.mark = network->mark,
@@ -275,10 +298,13 @@ int net_wanted_make(const struct config *config, bool has_conntrack, struct net_
 		err = add_transparent(network, &wanted);
 		if (!err)
 			err = add_nft(&wanted.nft, &transparent);
+		transparent.kind = NFT_RULE_WILDCARD;
+		if (!err)
+			err = add_nft(&wanted.nft, &transparent);
 	}
 	if (!err)
 		err = add_bind_rules(
-			network, binds, n, wants_notrack(network, has_conntrack), &wanted.nft);
+			config, binds, n, wants_notrack(network, has_conntrack), &wanted.nft);
 	free(binds);
 	if (err) {
 		net_wanted_clear(&wanted);

@@ -200,7 +200,7 @@ static int send_run(int fd, const uint8_t *header, size_t header_len,
 	const uint16_t segment = (uint16_t)(header_len + datagrams[0].len);
 	const int traffic_class = datagrams[0].traffic_class;
 	struct iovec iov[2 * SEGMENTS_MAX];
-	_Alignas(struct cmsghdr) uint8_t control[64] = { 0 };
+	_Alignas(struct cmsghdr) uint8_t control[64];
 	struct msghdr message = { .msg_iov = iov };
 
 	for (size_t i = 0; i < n; i++)
@@ -213,17 +213,34 @@ static int send_run(int fd, const uint8_t *header, size_t header_len,
 	return sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
+/* One alone, as most are when there are many clients. */
+static int send_one(
+	int fd, const uint8_t *header, size_t header_len, const struct udp_datagram *datagram)
+{
+	const int traffic_class = datagram->traffic_class;
+	_Alignas(struct cmsghdr) uint8_t control[32];
+	struct iovec iov[2];
+	struct msghdr message = { .msg_iov = iov };
+
+	message.msg_iovlen = put_pieces(iov, header, header_len, datagram);
+	if (traffic_class)
+		put_control(&message, control, IPPROTO_IP, IP_TOS, &traffic_class,
+			sizeof(traffic_class));
+	return sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
 static size_t send_singly(int fd, const uint8_t *header, size_t header_len,
 	const struct udp_datagram *datagrams, size_t n, int *ret_error)
 {
 	enum { AT_ONCE = 16 };
-	struct mmsghdr messages[AT_ONCE] = { 0 };
+	struct mmsghdr messages[AT_ONCE];
 	struct iovec iov[2 * AT_ONCE];
-	_Alignas(struct cmsghdr) uint8_t control[AT_ONCE][32] = { 0 };
+	_Alignas(struct cmsghdr) uint8_t control[AT_ONCE][32];
 	int sent;
 
 	if (n > AT_ONCE)
 		n = AT_ONCE;
+	memset(messages, 0, n * sizeof(messages[0]));
 	for (size_t i = 0; i < n; i++) {
 		const int traffic_class = datagrams[i].traffic_class;
 		struct msghdr *message = &messages[i].msg_hdr;
@@ -262,8 +279,15 @@ size_t udp_batch_send(int fd, const uint8_t *header, size_t header_len,
 				run_length(datagrams + done + singles, n - done - singles,
 					header_len) == 1)
 				singles++;
-			sent = send_singly(
-				fd, header, header_len, datagrams + done, singles, ret_error);
+			if (singles == 1) {
+				int err = send_one(fd, header, header_len, datagrams + done);
+
+				*ret_error = -err;
+				sent = !err;
+			} else {
+				sent = send_singly(fd, header, header_len, datagrams + done,
+					singles, ret_error);
+			}
 			if (sent == 0)
 				return done;
 		}

@@ -484,7 +484,13 @@ static void on_answers(struct loop_source *source, uint32_t events)
 		return;
 	if (relay->back_used + ANSWERS_AT_ONCE > UDP_BATCH_MAX)
 		send_answers(relay);
-	n = udp_batch_receive(&relay->back, flow->session.fd, relay->back_used, ANSWERS_AT_ONCE);
+	n = udp_batch_receive(
+		&relay->back, flow->session.fd, relay->back_used, 1U + flow->session.ask);
+	/* To ask for one too many costs a look at an empty queue. */
+	if (n <= flow->session.ask)
+		flow->session.ask = n > 1 ? (uint8_t)(n - 1) : 0;
+	else if (2U * (1U + flow->session.ask) <= ANSWERS_AT_ONCE)
+		flow->session.ask = (uint8_t)(2U * flow->session.ask + 1U);
 	for (int i = 0; i < n; i++)
 		to_client(relay, flow, &relay->back.messages[relay->back_used + (size_t)i]);
 	if (n > 0)

@@ -222,15 +222,25 @@ static void match_socket(struct builder *builder, uint32_t key, uint8_t value)
 	compare(builder, NFT_CMP_EQ, &value, sizeof(value));
 }
 
-static void mark_transparent(struct builder *builder, const struct nft_rule *rule)
+static bool is_of_sockets(const struct nft_rule *rule)
 {
-	const uint32_t keep = ~rule->mask, bits = rule->mark & rule->mask;
+	return rule->kind == NFT_RULE_TRANSPARENT || rule->kind == NFT_RULE_WILDCARD;
+}
+
+static uint32_t bits_to_set(const struct nft_rule *rule)
+{
+	return rule->kind == NFT_RULE_TRANSPARENT ? rule->mark & rule->mask : 0;
+}
+
+static void mark_by_socket(struct builder *builder, const struct nft_rule *rule)
+{
+	const uint32_t keep = ~rule->mask, bits = bits_to_set(rule);
 	struct nftnl_expr *expr;
 
 	match_socket(builder, NFT_SOCKET_TRANSPARENT, 1);
-	/* A listener on all addresses is found for packets that are on their way to somebody else.
-	 */
-	match_socket(builder, NFT_SOCKET_WILDCARD, 0);
+	if (rule->kind == NFT_RULE_WILDCARD)
+		match_socket(builder, NFT_SOCKET_WILDCARD, 1);
+
 	load_meta(builder, NFT_META_MARK);
 	mask_register(builder, &keep, &bits, sizeof(keep));
 	expr = add(builder, "meta");
@@ -242,7 +252,7 @@ static bool is_sayable(const struct nft_rule *rule)
 {
 	if (rule->family != AF_INET && rule->family != AF_INET6)
 		return false;
-	if (rule->kind == NFT_RULE_TRANSPARENT)
+	if (is_of_sockets(rule))
 		return rule->family == AF_INET;
 	return rule->prefix_len <= (rule->family == AF_INET ? 32 : 128) &&
 	       rule->port_min <= rule->port_max;
@@ -256,10 +266,10 @@ int nft_rule_fill(struct nftnl_rule *object, const struct nft_rule *rule, bool a
 		return -EINVAL;
 	match_meta(
 		&builder, NFT_META_NFPROTO, rule->family == AF_INET6 ? NFPROTO_IPV6 : NFPROTO_IPV4);
-	if (rule->kind != NFT_RULE_TRANSPARENT)
+	if (!is_of_sockets(rule))
 		match_address(&builder, rule, answer);
 	match_meta(&builder, NFT_META_L4PROTO, rule->l4proto);
-	if (rule->kind != NFT_RULE_TRANSPARENT)
+	if (!is_of_sockets(rule))
 		match_ports(&builder, rule, answer);
 	switch (rule->kind) {
 	case NFT_RULE_DIVERT:
@@ -275,7 +285,8 @@ int nft_rule_fill(struct nftnl_rule *object, const struct nft_rule *rule, bool a
 			refuse_tcp(&builder);
 		break;
 	case NFT_RULE_TRANSPARENT:
-		mark_transparent(&builder, rule);
+	case NFT_RULE_WILDCARD:
+		mark_by_socket(&builder, rule);
 		break;
 	case NFT_RULE_NOTRACK:
 		(void)add(&builder, "notrack");
@@ -336,7 +347,7 @@ int nft_table_rule_text(const struct nft_rule *rule, char *buf, size_t size)
 	bool v6 = rule->family == AF_INET6;
 	char addr[INET6_ADDRSTRLEN];
 
-	if (rule->kind != NFT_RULE_TRANSPARENT)
+	if (!is_of_sockets(rule))
 		say_match(&text, rule);
 	switch (rule->kind) {
 	case NFT_RULE_DIVERT:
@@ -353,11 +364,13 @@ int nft_table_rule_text(const struct nft_rule *rule, char *buf, size_t size)
 				   : "tcp flags & (syn | ack) == syn reject with tcp reset");
 		break;
 	case NFT_RULE_TRANSPARENT:
+	case NFT_RULE_WILDCARD:
 		say(&text,
-			"meta nfproto ipv4 meta l4proto %s socket transparent 1 socket wildcard 0 "
+			"meta nfproto ipv4 meta l4proto %s socket transparent 1 %s"
 			"meta mark set meta mark & 0x%08x | 0x%08x",
-			rule->l4proto == IPPROTO_UDP ? "udp" : "tcp", ~rule->mask,
-			rule->mark & rule->mask);
+			rule->l4proto == IPPROTO_UDP ? "udp" : "tcp",
+			rule->kind == NFT_RULE_WILDCARD ? "socket wildcard 1 " : "", ~rule->mask,
+			bits_to_set(rule));
 		break;
 	case NFT_RULE_NOTRACK:
 		say(&text, "notrack");

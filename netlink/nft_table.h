@@ -31,7 +31,13 @@ enum nft_rule_kind {
 	 */
 	NFT_RULE_REFUSE,
 	NFT_RULE_TRANSPARENT, /* divert: IPv4 packets of sockets with IP_TRANSPARENT get the mark */
-	NFT_RULE_NOTRACK,     /* track and answer: not tracked, both ways */
+	/*
+	 * divert: those of listeners on all addresses, which are found for packets that are on
+	 * their way to somebody else, lose it again. A rule of its own, since a socket in TIME-WAIT
+	 * cannot be asked for this and has to keep its mark.
+	 */
+	NFT_RULE_WILDCARD,
+	NFT_RULE_NOTRACK, /* track and answer: not tracked, both ways */
 };
 
 struct nft_rule {
@@ -44,7 +50,7 @@ struct nft_rule {
 	uint16_t port_max;
 	uint8_t to[16];
 	uint16_t to_port;
-	uint32_t mark; /* TRANSPARENT: these bits of mask are set, others stay as they are */
+	uint32_t mark; /* TRANSPARENT: these bits of mask are set; WILDCARD: all of mask cleared */
 	uint32_t mask;
 };
 

@@ -90,6 +90,7 @@ static struct nft_rule rules[] = {
 	{ .kind = NFT_RULE_DIVERT, .family = AF_INET, .prefix_len = 0, .port_max = 443 },
 	{ .kind = NFT_RULE_PASS, .family = AF_INET6, .prefix_len = 128, .port_max = 65535 },
 	{ .kind = NFT_RULE_TRANSPARENT, .family = AF_INET, .mask = 1 },
+	{ .kind = NFT_RULE_WILDCARD, .family = AF_INET, .mask = 1 },
 	{ .kind = NFT_RULE_NOTRACK, .family = AF_INET, .prefix_len = 24, .port_max = 443 },
 };
 

@@ -62,7 +62,7 @@ static void forge(uint8_t *packet, const uint8_t prefix[16], unsigned bits,
 	packet[7] = 64;
 	for (unsigned i = 0; i < 16; i++) {
 		unsigned fixed = bits > 8 * i ? bits - 8 * i : 0;
-		uint8_t mask = fixed >= 8 ? 0xff : (uint8_t)(0xff00U >> fixed);
+		unsigned mask = fixed >= 8 ? 0xff : 0xff00U >> fixed & 0xff;
 
 		packet[8 + i] =
 			(uint8_t)((prefix[i] & mask) | (next_random() >> 20 & ~mask & 0xff));

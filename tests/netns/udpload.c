@@ -6,11 +6,11 @@
  *
  * A payload begins with a number, the client's own port and address, and the address and port that
  * it sends to, as far as its size allows; then comes a pattern. `serve` compares that with the
- * PROXY header in front (`every` datagram, or the `first` of a source), answers with the payload,
- * and prints its counters as JSON when it is told to end. `run` sends TOTAL datagrams of 0 to MAX
- * bytes from SOCKETS ports to all addresses in turn, WINDOW at a time without an answer, and checks
- * that every answer comes to the socket that asked, from the address that was asked, as it was
- * sent. `bench` does it as fast as it can, with one size. */
+ * PROXY header in front (in `every` datagram; with `first` one that may be there is passed over),
+ * answers with the payload, and prints its counters as JSON when it is told to end. `run` sends
+ * TOTAL datagrams of 0 to MAX bytes from SOCKETS ports to all addresses in turn, WINDOW at a time
+ * without an answer, and checks that every answer comes to the socket that asked, from the address
+ * that was asked, as it was sent. `bench` does it as fast as it can, with one size. */
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -110,13 +110,23 @@ static size_t read_header(const uint8_t *data, size_t len, uint8_t ends[36])
 	return 52;
 }
 
-static size_t check(struct counts *counts, const uint8_t *data, size_t len, bool header)
+/* A header that may be there: of version 2, or the line of version 1 as nginx has it. */
+static size_t skip_header(const uint8_t *data, size_t len)
 {
-	size_t header_len = 0, told;
+	const uint8_t *end =
+		len > 6 && memcmp(data, "PROXY ", 6) == 0 ? memchr(data, '\n', len) : NULL;
+	uint8_t ends[36];
+
+	return end ? (size_t)(end + 1 - data) : read_header(data, len, ends);
+}
+
+static size_t check(struct counts *counts, const uint8_t *data, size_t len, char mode)
+{
+	size_t header_len = mode == 'f' ? skip_header(data, len) : 0, told;
 	uint8_t ends[36];
 
 	counts->received++;
-	if (header) {
+	if (mode == 'e') {
 		header_len = read_header(data, len, ends);
 		if (header_len == 0) {
 			counts->bad_header++;
@@ -126,7 +136,7 @@ static size_t check(struct counts *counts, const uint8_t *data, size_t len, bool
 	data += header_len;
 	len -= header_len;
 	told = len < ENDS_AT ? 0 : len > PATTERN_AT ? PATTERN_AT - ENDS_AT : len - ENDS_AT;
-	if (header && memcmp(data + ENDS_AT, ends, told) != 0)
+	if (mode == 'e' && memcmp(data + ENDS_AT, ends, told) != 0)
 		counts->wrong_identity++;
 	if (!pattern_is_right(data, len))
 		counts->bad_payload++;
@@ -136,7 +146,6 @@ static size_t check(struct counts *counts, const uint8_t *data, size_t len, bool
 static int serve(const char *address, const char *port, const char *mode)
 {
 	static uint8_t data[BATCH][SIZE_MAX_];
-	static bool seen[65536];
 	struct sockaddr_in own = { .sin_family = AF_INET }, peers[BATCH];
 	struct mmsghdr messages[BATCH];
 	struct iovec iov[BATCH];
@@ -169,11 +178,8 @@ static int serve(const char *address, const char *port, const char *mode)
 			continue;
 		}
 		for (int i = 0; i < n; i++) {
-			bool header = mode[0] == 'e' ||
-				      (mode[0] == 'f' && !seen[ntohs(peers[i].sin_port)]);
-			size_t skip = check(&counts, data[i], messages[i].msg_len, header);
+			size_t skip = check(&counts, data[i], messages[i].msg_len, mode[0]);
 
-			seen[ntohs(peers[i].sin_port)] = true;
 			iov[i] = (struct iovec){ data[i] + skip, messages[i].msg_len - skip };
 		}
 		n = sendmmsg(fd, messages, (unsigned)n, 0);

@@ -242,9 +242,11 @@ static void test_transparent_marks_answers(void **state)
 	assert_int_equal(wanted.net.rules[0].mark, 0x40);
 	assert_int_equal(wanted.net.rules[0].mask, 0x40);
 	assert_int_equal(wanted.net.rules[0].action, FR_ACT_TO_TBL);
-	assert_int_equal(wanted.nft.n_rules, 1);
+	assert_int_equal(wanted.nft.n_rules, 2);
 	assert_int_equal(wanted.nft.rules[0].kind, NFT_RULE_TRANSPARENT);
 	assert_int_equal(wanted.nft.rules[0].mark, 0x40);
+	assert_int_equal(wanted.nft.rules[1].kind, NFT_RULE_WILDCARD);
+	assert_int_equal(wanted.nft.rules[1].mask, 0x40);
 	net_wanted_clear(&wanted);
 }
 
@@ -287,6 +289,14 @@ static void test_ranges_on_own_addresses_stay_tracked(void **state)
 	for (size_t i = 0; i < wanted.nft.n_rules; i++)
 		n += wanted.nft.rules[i].kind == NFT_RULE_NOTRACK;
 	assert_int_equal(n, 3); /* the VIP, the prefix and the single port */
+	net_wanted_clear(&wanted);
+	make("network { interface = \"eth0\" source = \"192.0.2.9/24\" notrack = yes }\n"
+	     "listener \"a\" { bind = { \"192.0.2.0/24:*\", \"198.51.100.0/24:1000-2000\" }"
+	     " pool = \"p\" }\n"
+	     "pool \"p\" { backend \"10.0.0.1:80\" {} source = \"198.51.100.7\" }\n",
+		true, &wanted);
+	for (size_t i = 0; i < wanted.nft.n_rules; i++)
+		assert_int_not_equal(wanted.nft.rules[i].kind, NFT_RULE_NOTRACK);
 	net_wanted_clear(&wanted);
 }
 

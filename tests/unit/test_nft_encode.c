@@ -340,12 +340,6 @@ static const uint8_t load_wildcard[] = {
 	0x08, 0, 0x02, 0, 0, 0, 0, 0x01,			 /* NFTA_SOCKET_DREG */
 };
 
-static const uint8_t is_zero[] = {
-	0x2c, 0, 0x01, 0x80, 0x08, 0, 0x01, 0, 'c', 'm', 'p', 0, 0x20, 0, 0x02, 0x80, /* cmp */
-	0x08, 0, 0x01, 0, 0, 0, 0, 0x01, 0x08, 0, 0x02, 0, 0, 0, 0, 0, /* NFTA_CMP_SREG, OP: EQ */
-	0x0c, 0, 0x03, 0x80, 0x05, 0, 0x01, 0, 0, 0, 0, 0, /* NFTA_CMP_DATA, NFTA_DATA_VALUE */
-};
-
 static const uint8_t load_mark[] = {
 	0x24, 0, 0x01, 0x80, 0x09, 0, 0x01, 0,		     /* NFTA_LIST_ELEM, NFTA_EXPR_NAME */
 	'm', 'e', 't', 'a', 0, 0, 0, 0, 0x14, 0, 0x02, 0x80, /* meta */
@@ -363,6 +357,18 @@ static const uint8_t set_bits[] = {
 	0x08, 0, 0x01, 0, 0xff, 0xcf, 0xff, 0xff,		   /* NFTA_DATA_VALUE */
 	0x0c, 0, 0x05, 0x80,					   /* NFTA_BITWISE_XOR */
 	0x08, 0, 0x01, 0, 0, 0x10, 0, 0,			   /* NFTA_DATA_VALUE */
+};
+
+static const uint8_t clear_bits[] = {
+	0x4c, 0, 0x01, 0x80, 0x0c, 0, 0x01, 0, /* NFTA_LIST_ELEM, NFTA_EXPR_NAME */
+	'b', 'i', 't', 'w', 'i', 's', 'e', 0, 0x3c, 0, 0x02, 0x80, /* bitwise */
+	0x08, 0, 0x01, 0, 0, 0, 0, 0x01,			   /* NFTA_BITWISE_SREG */
+	0x08, 0, 0x02, 0, 0, 0, 0, 0x01,			   /* NFTA_BITWISE_DREG */
+	0x08, 0, 0x06, 0, 0, 0, 0, 0,				   /* NFTA_BITWISE_OP: BOOL */
+	0x08, 0, 0x03, 0, 0, 0, 0, 0x04, 0x0c, 0, 0x04, 0x80,	   /* NFTA_BITWISE_LEN, MASK */
+	0x08, 0, 0x01, 0, 0xff, 0xcf, 0xff, 0xff,		   /* NFTA_DATA_VALUE */
+	0x0c, 0, 0x05, 0x80,					   /* NFTA_BITWISE_XOR */
+	0x08, 0, 0x01, 0, 0, 0, 0, 0,				   /* NFTA_DATA_VALUE */
 };
 
 static const uint8_t set_mark[] = {
@@ -786,9 +792,12 @@ static void test_refuse_udp(void **state)
 
 static void test_transparent(void **state)
 {
-	static const struct expected expected = { 516, "divert",
+	static const struct expected expected = { 436, "divert",
 		{ PIECE(load_nfproto), PIECE(is_2), L4_TCP, PIECE(load_transparent), PIECE(is_one),
-			PIECE(load_wildcard), PIECE(is_zero), PIECE(load_mark), PIECE(set_bits),
+			PIECE(load_mark), PIECE(set_bits), PIECE(set_mark) } };
+	static const struct expected wildcard = { 516, "divert",
+		{ PIECE(load_nfproto), PIECE(is_2), L4_TCP, PIECE(load_transparent), PIECE(is_one),
+			PIECE(load_wildcard), PIECE(is_one), PIECE(load_mark), PIECE(clear_bits),
 			PIECE(set_mark) } };
 	struct nft_rule rule = { .kind = NFT_RULE_TRANSPARENT,
 		.family = AF_INET,
@@ -801,6 +810,8 @@ static void test_transparent(void **state)
 	/* Bits beyond the mask are nobody's to set. */
 	rule.mark = 0x41000;
 	check_divert(rule, &expected);
+	rule.kind = NFT_RULE_WILDCARD;
+	check_divert(rule, &wildcard);
 }
 
 static void test_notrack_ipv4(void **state)
@@ -941,10 +952,12 @@ static void test_what_cannot_be_said_is_refused(void **state)
 		rule.port_min = 444;
 		refuse(rule);
 	}
-	rule = (struct nft_rule){ .kind = NFT_RULE_TRANSPARENT, .l4proto = IPPROTO_TCP };
-	refuse(rule);
-	rule.family = AF_INET6;
-	refuse(rule);
+	for (unsigned kind = NFT_RULE_TRANSPARENT; kind <= NFT_RULE_WILDCARD; kind++) {
+		rule = (struct nft_rule){ .kind = kind, .l4proto = IPPROTO_TCP };
+		refuse(rule);
+		rule.family = AF_INET6;
+		refuse(rule);
+	}
 }
 
 static void test_500_rules(void **state)

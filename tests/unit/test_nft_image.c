@@ -37,7 +37,7 @@ static struct nft_rule make(enum nft_rule_kind kind, const char *addr, uint8_t p
 	return rule;
 }
 
-#define N_RULES 13
+#define N_RULES 14
 
 /* Every kind, in every shape. */
 static struct nft_wanted every_kind(struct nft_rule rules[N_RULES])
@@ -58,6 +58,7 @@ static struct nft_wanted every_kind(struct nft_rule rules[N_RULES])
 	rules[10] = make(NFT_RULE_REFUSE, "2001:db8:64:8::", 61);
 	rules[11] = make(NFT_RULE_PASS, "203.0.113.7", 32);
 	rules[12] = make(NFT_RULE_NOTRACK, "203.0.113.7", 32);
+	rules[13] = make(NFT_RULE_WILDCARD, "0.0.0.0", 0);
 	for (size_t i = 9; i < N_RULES; i++)
 		rules[i].l4proto = IPPROTO_UDP;
 	return (struct nft_wanted){ .rules = rules, .n_rules = N_RULES };

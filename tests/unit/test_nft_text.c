@@ -103,8 +103,11 @@ static void test_transparent(void **state)
 
 	(void)state;
 	check(rule, "meta nfproto ipv4 meta l4proto tcp socket transparent 1 "
-		    "socket wildcard 0 "
 		    "meta mark set meta mark & 0xffffcfff | 0x00001000");
+	rule.kind = NFT_RULE_WILDCARD;
+	check(rule, "meta nfproto ipv4 meta l4proto tcp socket transparent 1 "
+		    "socket wildcard 1 "
+		    "meta mark set meta mark & 0xffffcfff | 0x00000000");
 }
 
 static void test_notrack(void **state)
@@ -168,7 +171,7 @@ static void test_chain(void **state)
 	const char *second;
 
 	(void)state;
-	for (int kind = NFT_RULE_DIVERT; kind <= NFT_RULE_TRANSPARENT; kind++) {
+	for (int kind = NFT_RULE_DIVERT; kind <= NFT_RULE_WILDCARD; kind++) {
 		rule.kind = (enum nft_rule_kind)kind;
 		second = "untouched";
 		assert_string_equal(nft_table_chain(&rule, &second), "divert");
