@@ -591,7 +591,15 @@ def storm(site, path):
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        # The ip that was at it has its last call to finish.
+        wait_until(lambda: process.pid not in map(group_of, site.gateway.pids()), "the storm to be over")
         site.gateway.run(["sh", "-c", f"{flush}; ip -batch {path}"])
+
+
+def group_of(pid):
+    with contextlib.suppress(ProcessLookupError):
+        return os.getpgid(pid)
+    return None
 
 
 def calm(dump):
