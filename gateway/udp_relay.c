@@ -350,12 +350,14 @@ static void welcome(
 	bool refused = false;
 	/* One that was put aside may have got its session meanwhile. */
 	struct flow *flow = udp_session_find(&relay->sessions, listener, message);
+	size_t n;
 
 	if (!flow)
 		flow = udp_session_begin(&relay->sessions, listener, message, &refused);
 	if (flow) {
 		note_packet(flow, message);
-		to_server(relay, flow, datagrams, take_apart(message, datagrams, 0));
+		n = take_apart(message, datagrams, 0);
+		to_server(relay, flow, datagrams, n);
 	} else if (refused) {
 		tell_refused(relay, listener, message);
 	}
