@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import random
 import select
 import signal
 import socket
@@ -247,6 +248,43 @@ def test_fragments_carry_what_is_too_big(site, start, server):
     assert counters(daemon)["dropped_oversize"] == 1
 
 
+def fragments_made(namespace):
+    names, values = [line.split() for line in namespace.run(["cat", "/proc/net/snmp"]).stdout.splitlines()
+                     if line.startswith("Ip:")]
+    return int(values[names.index("FragCreates")])
+
+
+@pytest.mark.parametrize("policy", ["fragment", "too-big"])
+@pytest.mark.parametrize(("front", "back"), [(9000, 9000), (9000, 1500), (9000, 1280), (1500, 1500), (1500, 1280),
+                                             (1280, 1280), (1280, 1500)])
+def test_every_size_around_the_boundaries(site, start, server, front, back, policy):
+    """Whole, in fragments, or not at all and told so: each size has just one right fate."""
+    for namespace, link, mtu in ((site.client, "eth0", front), (site.gateway, "front", front),
+                                 (site.gateway, "back", back), (site.server, "eth0", back)):
+        namespace.ip(f"link set {link} mtu {mtu}")
+    start(f"oversize = {policy}", workers=1)
+    fits = back - 20 - 8 - 52
+    largest = max(fits + 48, 1280)  # what the client may hear
+    around = {0, 1, fits, front - 48, back - 28, 1280 - 48, 1500 - 48, 1500 - 80, 1280 - 80}
+    sizes = sorted({size + step for size in around for step in range(-2, 3)} & set(range(front - 48 + 1)))
+    with raw_icmp6(site) as raw:
+        for size in sizes:
+            # A new port each, since the client's kernel remembers for the socket what it was told.
+            with connected(site.client, VIP6) as client:
+                client.setsockopt(socket.IPPROTO_IPV6, 23, 3)  # IPV6_MTU_DISCOVER, to "probe"
+                before = fragments_made(site.gateway)
+                payload = random.randbytes(size)
+                client.send(payload)
+                if policy == "too-big" and size > fits and size + 48 > 1280:
+                    message = read_icmp6(raw, 2)
+                    assert struct.unpack("!I", message[4:8])[0] == largest
+                    check_quote(message, client, VIP6, payload)
+                    assert not select.select([server], [], [], 0)[0]
+                    continue
+                assert receive(server)[:3] == (client.getsockname()[:2], (VIP6, FRONT), payload)
+                assert (fragments_made(site.gateway) > before) == (size > fits)
+
+
 # ---- errors, sessions, limits ---------------------------------------------------------------------
 
 def test_port_unreachable_is_passed_on(site, start):
@@ -285,6 +323,52 @@ def test_session_expires_and_its_port_rests(site, start, server):
         assert client.recv(100) == b"now"
         for other in others:
             other.close()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_source_ports_run_out(site, start, server, workers):
+    """Who finds no port free and rested gets nothing, and never an answer that is another's."""
+    site.gateway.sysctl("net.ipv4.ip_local_port_range", "20000 20019")
+    daemon = start("timeouts { idle = 1s }", workers=workers)
+    clients = [connected(site.client, VIP6) for _ in range(40)]
+    for client in clients:
+        client.send(b"%d" % client.getsockname()[1])
+    peers = {}
+    while select.select([server], [], [], 0.5)[0]:
+        src, _, payload, peer = receive(server)
+        assert payload == b"%d" % src[1] and peer not in peers and 20000 <= peer[1] <= 20019
+        peers[peer] = src[1]
+    # A worker has its share of the ports; the clients may all have come to one.
+    assert 20 // workers <= len(peers) <= 20
+    for peer, port in peers.items():
+        server.sendto(b"%d" % port, peer)
+    served = set(peers.values())
+    for client in clients:
+        if client.getsockname()[1] in served:
+            assert client.recv(100) == b"%d" % client.getsockname()[1]
+    assert nothing_comes(*clients)
+    wait_until(lambda: len([record for record in access_records(daemon) if record["end"] == "idle-timeout"])
+               == len(peers), "the end of the sessions")
+    for peer in peers:
+        server.sendto(b"late", peer)
+    waiting = [client for client in clients if client.getsockname()[1] not in served]
+    again = set()
+
+    def another_try():
+        for client in waiting:
+            client.send(b"%d" % client.getsockname()[1])
+        while select.select([server], [], [], 0.05)[0]:
+            src, _, payload, peer = receive(server)
+            assert payload == b"%d" % src[1] and src[1] not in served
+            again.add(src[1])
+        return len(again) >= 20 // workers
+
+    wait_until(another_try, "ports that have rested")
+    assert nothing_comes(*clients)
+    for client in clients:
+        client.close()
+    assert daemon.stop() == 0
+    assert counters(daemon)["dropped_ports"] >= 20
 
 
 def test_a_stranger_is_not_the_server(site, start, server):
