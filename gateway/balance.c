@@ -1,5 +1,7 @@
 #include "balance.h"
 
+#include <stdbool.h>
+
 size_t balance_round_robin(struct balance_target *targets, size_t n)
 {
 	size_t best = BALANCE_NONE;
@@ -15,5 +17,25 @@ size_t balance_round_robin(struct balance_target *targets, size_t n)
 	}
 	if (best != BALANCE_NONE)
 		targets[best].current -= total;
+	return best;
+}
+
+static bool is_less_loaded(const struct balance_target *a, const struct balance_target *b)
+{
+	return ((uint64_t)a->load + 1) * b->weight < ((uint64_t)b->load + 1) * a->weight;
+}
+
+size_t balance_least(const struct balance_target *targets, size_t n, size_t start)
+{
+	size_t best = BALANCE_NONE;
+
+	for (size_t k = 0; k < n; k++) {
+		size_t i = (start + k) % n;
+
+		if (targets[i].weight == 0)
+			continue;
+		if (best == BALANCE_NONE || is_less_loaded(&targets[i], &targets[best]))
+			best = i;
+	}
 	return best;
 }

@@ -2,7 +2,7 @@
  * balance - which backend gets the next client: plain functions over plain data.
  *
  * No socket, no clock, no allocation: whatever carries the flow can use them. Not thread-safe; each
- * worker has its own state.
+ * worker has its own state. Consistent hashing has a module of its own, maglev.h.
  */
 #pragma once
 
@@ -11,7 +11,8 @@
 
 struct balance_target {
 	uint32_t weight; /* 0: gets nothing */
-	int64_t current; /* zero at first */
+	uint32_t load;	 /* for balance_least(): connections that it has */
+	int64_t current; /* for balance_round_robin(): zero at first */
 };
 
 #define BALANCE_NONE ((size_t)-1)
@@ -22,3 +23,10 @@ struct balance_target {
  * are 0.
  */
 size_t balance_round_robin(struct balance_target *targets, size_t n);
+
+/*
+ * The target that with one connection more has the least load for its weight. Of equal ones the
+ * first from index `start` on (modulo n), which the caller lets go up by one each time.
+ * BALANCE_NONE if all weights are 0.
+ */
+size_t balance_least(const struct balance_target *targets, size_t n, size_t start);

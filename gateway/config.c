@@ -177,7 +177,13 @@ int config_add_pool(struct config *config, const char *name, struct config_pool 
 		free(copy);
 		return -ENOMEM;
 	}
-	pool->name = copy;
+	*pool = (struct config_pool){
+		.name = copy,
+		.hash = MAGLEV_CLIENT,
+		.attempts = 3,
+		.circuit_failures = 5,
+		.circuit_ms = 5 * 1000,
+	};
 	config->n_pools++;
 	*ret_pool = pool;
 	return 0;
@@ -194,6 +200,42 @@ int config_find_pool(const struct config *config, const char *name, size_t *ret_
 }
 
 /* ---- words ---- */
+
+/* The word's index, or -EINVAL. */
+static int find_word(const char *const *words, size_t n, const char *text)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(text, words[i]) == 0)
+			return (int)i;
+	return -EINVAL;
+}
+
+int config_parse_balance(
+	const char *text, enum config_balance *ret_balance, const char **ret_reason)
+{
+	static const char *const words[] = { "round-robin", "least-connections", "maglev" };
+	int found = find_word(words, 3, text);
+
+	if (found < 0) {
+		*ret_reason = "balance is round-robin, least-connections or maglev";
+		return found;
+	}
+	*ret_balance = (enum config_balance)found;
+	return 0;
+}
+
+int config_parse_hash(const char *text, enum maglev_hash *ret_hash, const char **ret_reason)
+{
+	static const char *const words[] = { "client", "client-64", "client-port" };
+	int found = find_word(words, 3, text);
+
+	if (found < 0) {
+		*ret_reason = "hash is client, client-64 or client-port";
+		return found;
+	}
+	*ret_hash = (enum maglev_hash)found;
+	return 0;
+}
 
 const char *config_identity_name(enum identity identity)
 {

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "embedded.h"
+#include "maglev.h"
 #include "sockaddr.h"
 
 /* How a server is told who the client is (listener options "identity" and "identity-ipv6"). */
@@ -39,11 +40,12 @@ enum log_target {
 };
 
 struct config_timeouts {
-	uint32_t connect_ms;	 /* a backend must answer the handshake within */
-	uint32_t idle_ms;	 /* no byte either way for so long ends the flow */
-	uint32_t half_closed_ms; /* the same once one side has sent its FIN */
-	uint32_t dead_peer_ms;	 /* a peer that acknowledges nothing for so long is dead */
-	uint32_t unanswered_ms;	 /* UDP: the same as idle_ms while the server has never answered */
+	uint32_t connect_ms;	   /* a backend must answer the handshake within */
+	uint32_t connect_total_ms; /* one of them must; 0: twice connect_ms */
+	uint32_t idle_ms;	   /* no byte either way for so long ends the flow */
+	uint32_t half_closed_ms;   /* the same once one side has sent its FIN */
+	uint32_t dead_peer_ms;	   /* a peer that acknowledges nothing for so long is dead */
+	uint32_t unanswered_ms; /* UDP: the same as idle_ms while the server has never answered */
 };
 
 /* What UDP clients may have. A client is an IPv6 /64 or one IPv4 address. 0: no limit. */
@@ -92,6 +94,13 @@ struct config_listener {
 struct config_backend {
 	struct sockaddr_any addr; /* always AF_INET; port 0: that which the client connected to */
 	uint32_t weight;	  /* 0 (gets nothing) to CONFIG_WEIGHT_MAX */
+	bool backup;		  /* gets clients only when the others cannot */
+};
+
+enum config_balance {
+	CONFIG_BALANCE_ROUND_ROBIN,
+	CONFIG_BALANCE_LEAST_CONNECTIONS,
+	CONFIG_BALANCE_MAGLEV,
 };
 
 struct config_pool {
@@ -100,6 +109,12 @@ struct config_pool {
 	size_t n_backends;
 	struct sockaddr_any *sources; /* AF_INET, port 0; none: the kernel chooses */
 	size_t n_sources;
+	enum config_balance balance;
+	enum maglev_hash hash;	/* CONFIG_BALANCE_MAGLEV only */
+	uint32_t slow_start_ms; /* until a backend that came back has its full share; 0: at once */
+	uint32_t attempts;	/* backends that one connection may try, 1 to CONFIG_ATTEMPTS_MAX */
+	uint32_t circuit_failures; /* in a row, that take a backend out; 0: never */
+	uint32_t circuit_ms;	   /* for how long */
 };
 
 struct config_address {
@@ -147,8 +162,9 @@ struct config {
 	size_t n_pools;
 };
 
-#define CONFIG_WEIGHT_MAX  65535U
-#define CONFIG_WORKERS_MAX 256U
+#define CONFIG_WEIGHT_MAX   65535U
+#define CONFIG_WORKERS_MAX  256U
+#define CONFIG_ATTEMPTS_MAX 8U
 
 #define CONFIG_SESSIONS_MAX  10000000U
 #define CONFIG_NAME_MAX	     63U /* bytes of a listener's or pool's name */
@@ -247,6 +263,14 @@ bool config_is_transparent(const struct config_listener *listener);
  */
 int config_add_backend(
 	struct config_pool *pool, const char *text, uint32_t weight, const char **ret_reason);
+
+/*
+ * "round-robin", "least-connections" or "maglev"; "client", "client-64" or "client-port", what two
+ * flows of the same client have in common.
+ */
+int config_parse_balance(
+	const char *text, enum config_balance *ret_balance, const char **ret_reason);
+int config_parse_hash(const char *text, enum maglev_hash *ret_hash, const char **ret_reason);
 
 /* "192.0.2.1" */
 int config_add_source(struct config_pool *pool, const char *text, const char **ret_reason);

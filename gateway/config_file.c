@@ -48,14 +48,59 @@ static int walk_backend(struct parse *parse, struct config_pool *pool, cfg_t *cf
 	int line = config_scan_line(&parse->tree->scan, "backend", parse->seen_backends++);
 	const char *reason = NULL;
 	uint32_t weight = 100;
+	bool backup = false;
 	int err;
 
 	err = config_tree_get_number(parse->tree, cfg, "weight", 0, CONFIG_WEIGHT_MAX, &weight);
 	if (err)
 		return err;
+	err = config_tree_get_bool(parse->tree, cfg, "backup", &backup);
+	if (err)
+		return err;
 	err = config_add_backend(pool, cfg_title(cfg), weight, &reason);
-	return err ? config_tree_refused(parse->tree, line, err, "backend", cfg_title(cfg), reason)
-		   : 0;
+	if (err)
+		return config_tree_refused(
+			parse->tree, line, err, "backend", cfg_title(cfg), reason);
+	pool->backends[pool->n_backends - 1].backup = backup;
+	return 0;
+}
+
+static int walk_balance(struct parse *parse, struct config_pool *pool, cfg_t *cfg)
+{
+	const char *text = config_tree_text_of(cfg, "balance"), *reason = NULL;
+
+	if (text && config_parse_balance(text, &pool->balance, &reason) < 0)
+		return refused(parse, cfg, "balance", -EINVAL, reason);
+	text = config_tree_text_of(cfg, "hash");
+	if (text && config_parse_hash(text, &pool->hash, &reason) < 0)
+		return refused(parse, cfg, "hash", -EINVAL, reason);
+	if (text && pool->balance != CONFIG_BALANCE_MAGLEV)
+		return refused(parse, cfg, "hash", -EINVAL,
+			"this goes with balance = maglev only: remove it");
+	if (cfg_size(cfg, "slow-start") && pool->balance == CONFIG_BALANCE_MAGLEV)
+		return refused(parse, cfg, "slow-start", -EINVAL,
+			"with balance = maglev no client may move for it: remove it");
+	return 0;
+}
+
+static int walk_failover(struct parse *parse, struct config_pool *pool, cfg_t *cfg)
+{
+	static const struct config_tree_range slow = { 0, 3600000, "0s to 1h" };
+	static const struct config_tree_range circuit = { 100, 3600000, "100ms to 1h" };
+	int err;
+
+	err = config_tree_get_number(
+		parse->tree, cfg, "attempts", 1, CONFIG_ATTEMPTS_MAX, &pool->attempts);
+	if (!err)
+		err = config_tree_get_number(
+			parse->tree, cfg, "circuit-failures", 0, 1000000, &pool->circuit_failures);
+	if (!err)
+		err = config_tree_get_duration(
+			parse->tree, cfg, "circuit-time", &circuit, &pool->circuit_ms);
+	if (!err)
+		err = config_tree_get_duration(
+			parse->tree, cfg, "slow-start", &slow, &pool->slow_start_ms);
+	return err;
 }
 
 static bool all_weights_zero(const struct config_pool *pool)
@@ -75,7 +120,9 @@ static int walk_pool(struct parse *parse, cfg_t *cfg, int line)
 	err = config_add_pool(parse->config, cfg_title(cfg), &pool, &reason);
 	if (err)
 		return config_tree_refused(parse->tree, line, err, "pool", cfg_title(cfg), reason);
-	err = config_tree_check_word(parse->tree, cfg, "balance", "round-robin");
+	err = walk_balance(parse, pool, cfg);
+	if (!err)
+		err = walk_failover(parse, pool, cfg);
 	for (unsigned i = 0; i < cfg_size(cfg, "source") && !err; i++) {
 		err = config_add_source(pool, cfg_getnstr(cfg, "source", i), &reason);
 		if (err)
@@ -107,6 +154,10 @@ static int walk_timeouts(struct parse *parse, cfg_t *cfg, struct config_timeouts
 
 	err = config_tree_get_duration(
 		parse->tree, cfg, "connect", &connect, &timeouts->connect_ms);
+	if (!err)
+		err = config_tree_get_duration(
+			parse->tree, cfg, "connect-total", &connect, &timeouts->connect_total_ms);
+
 	if (!err)
 		err = config_tree_get_duration(parse->tree, cfg, "idle", &idle, &timeouts->idle_ms);
 	if (!err)
@@ -268,7 +319,8 @@ static int walk_sessions(struct parse *parse, struct config_sessions *sessions, 
 static int walk_datagrams(struct parse *parse, struct config_listener *listener, cfg_t *cfg)
 {
 	static const char *const udp_only[] = { "oversize", "receive-buffer" };
-	static const char *const tcp_only[] = { "connect", "half-closed", "dead-peer" };
+	static const char *const tcp_only[] = { "connect", "connect-total", "half-closed",
+		"dead-peer" };
 	const char *text = config_tree_text_of(cfg, "oversize"), *reason = NULL;
 	cfg_t *timeouts = cfg_size(cfg, "timeouts") ? cfg_getsec(cfg, "timeouts") : NULL;
 	bool udp = listener->protocol == IPPROTO_UDP;
@@ -288,7 +340,7 @@ static int walk_datagrams(struct parse *parse, struct config_listener *listener,
 	if (cfg_size(cfg, "backlog"))
 		return refused(parse, cfg, "backlog", -EINVAL,
 			"this goes with protocol = tcp only: remove it");
-	for (size_t i = 0; i < 3 && timeouts; i++)
+	for (size_t i = 0; i < 4 && timeouts; i++)
 		if (cfg_size(timeouts, tcp_only[i]))
 			return refused(parse, timeouts, tcp_only[i], -EINVAL,
 				"this goes with protocol = tcp only: UDP has idle and unanswered");

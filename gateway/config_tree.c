@@ -192,6 +192,7 @@ int config_tree_line_of(const struct config_tree *tree, cfg_t *cfg, const char *
 static cfg_opt_t timeouts_opts[] = {
 	CFG_STR("connect", NULL, CFGF_NODEFAULT),
 	CFG_STR("idle", NULL, CFGF_NODEFAULT),
+	CFG_STR("connect-total", NULL, CFGF_NODEFAULT),
 	CFG_STR("half-closed", NULL, CFGF_NODEFAULT),
 	CFG_STR("dead-peer", NULL, CFGF_NODEFAULT),
 	CFG_STR("unanswered", NULL, CFGF_NODEFAULT),
@@ -226,11 +227,18 @@ static cfg_opt_t listener_opts[] = {
 
 static cfg_opt_t backend_opts[] = {
 	CFG_STR("weight", NULL, CFGF_NODEFAULT),
+	CFG_STR("backup", NULL, CFGF_NODEFAULT),
 	CFG_END(),
 };
 
 static cfg_opt_t pool_opts[] = {
 	CFG_STR("balance", NULL, CFGF_NODEFAULT),
+	CFG_STR("hash", NULL, CFGF_NODEFAULT),
+	CFG_STR("attempts", NULL, CFGF_NODEFAULT),
+	CFG_STR("circuit-failures", NULL, CFGF_NODEFAULT),
+	CFG_STR("circuit-time", NULL, CFGF_NODEFAULT),
+	CFG_STR("slow-start", NULL, CFGF_NODEFAULT),
+
 	CFG_STR_LIST("source", NULL, CFGF_NODEFAULT),
 	CFG_SEC("backend", backend_opts, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
 	CFG_END(),
@@ -352,16 +360,6 @@ int config_tree_get_bool(struct config_tree *tree, cfg_t *cfg, const char *name,
 			"%s \"%.100s\": write yes or no", name, text);
 	*ret_value = text[0] == 'y';
 	return 0;
-}
-
-int config_tree_check_word(struct config_tree *tree, cfg_t *cfg, const char *name, const char *word)
-{
-	const char *text = config_tree_text_of(cfg, name);
-
-	if (!text || strcmp(text, word) == 0)
-		return 0;
-	return config_tree_fail(tree, config_tree_line_of(tree, cfg, name),
-		"%s \"%.100s\": this version knows %s and no other", name, text, word);
 }
 
 /* ---- the passes ---- */

@@ -59,7 +59,3 @@ int config_tree_get_duration(struct config_tree *tree, cfg_t *cfg, const char *n
 	const struct config_tree_range *range, uint32_t *ret_ms);
 
 int config_tree_get_bool(struct config_tree *tree, cfg_t *cfg, const char *name, bool *ret_value);
-
-/* For an option that knows one word so far. */
-int config_tree_check_word(
-	struct config_tree *tree, cfg_t *cfg, const char *name, const char *word);

@@ -110,10 +110,23 @@ static void flow_record(const struct flow_table *table, const struct flow *flow,
 		table->ring, table->ring_wake_fd, ACCESS_LOG_RING_RECORD, &record, sizeof(record));
 }
 
+void flow_set_backend(struct flow *flow, struct pool *pool, uint16_t backend)
+{
+	if (flow->pool)
+		pool_give(flow->pool, flow_backend(flow));
+	flow->pool = pool;
+	if (!pool)
+		return;
+	assert(flow->n_tried < CONFIG_ATTEMPTS_MAX);
+	flow->tried[flow->n_tried++] = backend;
+	pool_take(pool, backend);
+}
+
 void flow_end(
 	struct flow_table *table, struct flow *flow, enum access_log_end end, enum access_log_by by)
 {
 	assert(flow->state != FLOW_DEAD);
+	flow_set_backend(flow, NULL, 0);
 	if (table->ring)
 		flow_record(table, flow, end, by);
 	stats_add(table->stats, STATS_ENDED_CLOSED + (unsigned)end, 1);

@@ -77,6 +77,7 @@ struct flow {
 	struct timer timer;
 	void *owner; /* the data path */
 	const struct config_listener *listener;
+	const struct config_bind *bind; /* by which the client came */
 	uint64_t accepted_us;
 	uint64_t connected_us; /* 0: not yet */
 	uint64_t active_ms;    /* when bytes last moved */
@@ -85,12 +86,17 @@ struct flow {
 	struct sockaddr_any local;
 	struct sockaddr_any backend; /* family 0: none was to be had */
 	struct sockaddr_any source;  /* family 0: not known yet */
-	uint8_t state;		     /* enum flow_state */
-	uint8_t identity;	     /* enum identity: what the server is told of this client */
-	uint8_t failed;		     /* FLOW_RESETTING: the enum flow_side_id that is gone */
-	uint8_t first_fin;	     /* enum flow_side_id that closed first */
-	uint8_t end;		     /* FLOW_RESETTING: enum access_log_end to be */
-	bool guarded;		     /* keepalive is on */
+	struct pool *pool;	     /* NULL: the client named the server, or none was chosen */
+	uint64_t attempt_ms;	     /* FLOW_CONNECTING: when the backend was tried */
+	uint16_t tried[CONFIG_ATTEMPTS_MAX]; /* backends of the pool; the last one is the flow's */
+	uint8_t n_tried;
+
+	uint8_t state;	   /* enum flow_state */
+	uint8_t identity;  /* enum identity: what the server is told of this client */
+	uint8_t failed;	   /* FLOW_RESETTING: the enum flow_side_id that is gone */
+	uint8_t first_fin; /* enum flow_side_id that closed first */
+	uint8_t end;	   /* FLOW_RESETTING: enum access_log_end to be */
+	bool guarded;	   /* keepalive is on */
 };
 
 struct flow_table {
@@ -131,6 +137,14 @@ static inline bool flow_is_session(const struct flow *flow)
  */
 void flow_end(struct flow_table *table, struct flow *flow, enum access_log_end end,
 	enum access_log_by by);
+
+/* The flow goes to the pool's backend now, and counts as that one's; pool NULL: as nobody's. */
+void flow_set_backend(struct flow *flow, struct pool *pool, uint16_t backend);
+/* The backend that it counts as, of flow->pool, which is not NULL. */
+static inline uint16_t flow_backend(const struct flow *flow)
+{
+	return flow->tried[flow->n_tried - 1];
+}
 
 /* Frees the dead. Not from within an event's callback. */
 void flow_table_reap(struct flow_table *table);

@@ -28,6 +28,8 @@ static const char *const names[] = {
 	"pipe_misses",
 	"bulk_entered",
 	"starved",
+	"retried",
+	"circuit_opened",
 	"datagrams_in",
 	"datagrams_out",
 	"dropped_queue",

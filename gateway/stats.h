@@ -35,6 +35,8 @@ enum stats_counter {
 	STATS_PIPE_MISSES,	   /* bulk went through a buffer, as no pipe was free */
 	STATS_BULK_ENTERED,	   /* a direction went over to splice */
 	STATS_STARVED,		   /* clients waited for a socket with IP_TRANSPARENT */
+	STATS_RETRIED,		   /* connections that went on to another backend */
+	STATS_CIRCUIT_OPENED,	   /* times that a backend was left out for its failures */
 	STATS_DATAGRAMS_IN,	   /* handed on to servers */
 	STATS_DATAGRAMS_OUT,	   /* handed on to clients */
 	STATS_DROPPED_QUEUE,	   /* by the kernel, as a socket's receive buffer was full */

@@ -87,6 +87,7 @@ struct supervisor {
 	int access_fd;
 	struct ring **rings;
 	struct stats *stats;
+	struct pool_state *pools;
 	struct udp_shared udp; /* empty without UDP listeners */
 	struct timer end_timer;
 };
@@ -231,6 +232,7 @@ static int worker_child(struct supervisor *supervisor, size_t index, int channel
 		.udp = socket_set_udp_row(&supervisor->sockets, index),
 		.n_udp = supervisor->sockets.n_udp,
 		.udp_shared = supervisor->udp,
+		.pools = supervisor->pools,
 	};
 
 	leave_supervisor(supervisor);
@@ -633,7 +635,8 @@ static int make_shared(struct supervisor *supervisor)
 	supervisor->workers = calloc(n, sizeof(*supervisor->workers));
 	supervisor->rings = calloc(n, sizeof(struct ring *));
 	supervisor->stats = stats_create(n);
-	if (!supervisor->workers || !supervisor->rings || !supervisor->stats)
+	supervisor->pools = pool_state_create(supervisor->config, n);
+	if (!supervisor->workers || !supervisor->rings || !supervisor->stats || !supervisor->pools)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
 		child_init(supervisor, &supervisor->workers[i], i);
@@ -720,6 +723,7 @@ static void supervisor_cleanup(struct supervisor *supervisor)
 		for (size_t i = 0; i < supervisor->n_workers; i++)
 			ring_destroy(supervisor->rings[i]);
 	stats_destroy(supervisor->stats, supervisor->n_workers);
+	pool_state_destroy(supervisor->pools);
 	free(supervisor->rings);
 	free(supervisor->workers);
 	if (supervisor->logger_wake_fd >= 0)

@@ -7,7 +7,7 @@
 #include "embedded.h"
 
 static int pick_embedded(const struct config_listener *listener, const struct config_bind *bind,
-	const struct sockaddr_any *local, struct sockaddr_any *ret_backend)
+	const struct sockaddr_any *local, struct target *ret_target)
 {
 	struct in_addr addr;
 
@@ -15,30 +15,39 @@ static int pick_embedded(const struct config_listener *listener, const struct co
 		embedded_extract(&local->in6.sin6_addr, bind->prefix_len, &addr) < 0 ||
 		!embedded_is_allowed(listener->allow, listener->n_allow, &addr))
 		return -EACCES;
-	*ret_backend = (struct sockaddr_any){
-		.in = { .sin_family = AF_INET, .sin_addr = addr },
+	*ret_target = (struct target){
+		.addr.in = { .sin_family = AF_INET, .sin_addr = addr },
 	};
-	sockaddr_set_port(ret_backend, sockaddr_port(local));
+	sockaddr_set_port(&ret_target->addr, sockaddr_port(local));
 	return 0;
 }
 
 int target_pick(const struct config_listener *listener, const struct config_bind *bind,
-	struct pool *pools, const struct sockaddr_any *local, struct sockaddr_any *ret_backend)
+	struct pool *pools, const struct sockaddr_any *local, const struct pool_request *request,
+	struct target *ret_target)
 {
-	const struct config_backend *backend;
+	struct pool *pool;
+	size_t backend;
 
 	if (listener->embedded)
-		return pick_embedded(listener, bind, local, ret_backend);
-	backend = pool_pick(&pools[listener->pool]);
-	if (!backend)
-		return -EHOSTUNREACH;
-	*ret_backend = backend->addr;
-	if (sockaddr_port(ret_backend) == 0)
-		sockaddr_set_port(ret_backend, sockaddr_port(local));
+		return request->n_tried > 0 ? -ENOENT
+					    : pick_embedded(listener, bind, local, ret_target);
+	pool = &pools[listener->pool];
+	backend = pool_pick(pool, request);
+	if (backend == BALANCE_NONE)
+		return -ENOENT;
+	*ret_target = (struct target){
+		.addr = pool->config->backends[backend].addr,
+		.pool = pool,
+		.backend = (uint16_t)backend,
+	};
+	if (sockaddr_port(&ret_target->addr) == 0)
+		sockaddr_set_port(&ret_target->addr, sockaddr_port(local));
 	return 0;
 }
 
-int target_set_init(struct target_set *set, const struct config *config)
+int target_set_init(struct target_set *set, const struct config *config, struct pool_state *state,
+	size_t worker)
 {
 	int err = 0;
 
@@ -52,7 +61,7 @@ int target_set_init(struct target_set *set, const struct config *config)
 	if (!set->pools)
 		err = -ENOMEM;
 	for (; !err && set->n_pools < config->n_pools; set->n_pools++) {
-		err = pool_init(&set->pools[set->n_pools], &config->pools[set->n_pools]);
+		err = pool_init(&set->pools[set->n_pools], config, set->n_pools, state, worker);
 		if (err)
 			break;
 	}
@@ -73,17 +82,17 @@ void target_set_destroy(struct target_set *set)
 
 int target_set_pick(struct target_set *set, const struct config_listener *listener,
 	const struct config_bind *bind, const struct sockaddr_any *local,
-	struct sockaddr_any *ret_backend)
+	const struct pool_request *request, struct target *ret_target)
 {
-	struct sockaddr_any backend;
-	int err = target_pick(listener, bind, set->pools, local, &backend);
+	struct target target;
+	int err = target_pick(listener, bind, set->pools, local, request, &target);
 
 	if (err)
 		return err;
 	/* Our own services are no servers behind us, whatever net they are in. */
-	if (listener->embedded && own_address_is(&set->own, &backend) &&
-		!embedded_is_named(listener->allow, listener->n_allow, &backend.in.sin_addr))
+	if (listener->embedded && own_address_is(&set->own, &target.addr) &&
+		!embedded_is_named(listener->allow, listener->n_allow, &target.addr.in.sin_addr))
 		return -ELOOP;
-	*ret_backend = backend;
+	*ret_target = target;
 	return 0;
 }

@@ -16,9 +16,17 @@ struct target_set {
 	struct own_address own; /* open if a listener has embedded destinations */
 };
 
-/* 0 or a negative errno. config must outlive the set. */
-int target_set_init(struct target_set *set, const struct config *config);
+/* 0 or a negative errno. config and state must outlive the set. worker: whose it is. */
+int target_set_init(struct target_set *set, const struct config *config, struct pool_state *state,
+	size_t worker);
 void target_set_destroy(struct target_set *set);
+
+/* Where a flow goes. */
+struct target {
+	struct sockaddr_any addr;
+	struct pool *pool; /* NULL: the client named the server */
+	uint16_t backend;  /* of the pool */
+};
 
 /*
  * target_pick(), and -ELOOP: an embedded destination that is this gateway itself, which no entry of
@@ -26,12 +34,13 @@ void target_set_destroy(struct target_set *set);
  */
 int target_set_pick(struct target_set *set, const struct config_listener *listener,
 	const struct config_bind *bind, const struct sockaddr_any *local,
-	struct sockaddr_any *ret_backend);
+	const struct pool_request *request, struct target *ret_target);
 
 /*
  * A plain function over plain data. bind: of the listener, by which the client came. pools: one per
  * config.pools, as the worker has them. local: what the client connected to. 0; -EACCES: the client
- * names a server that it may not reach; -EHOSTUNREACH: no server is to be had.
+ * names a server that it may not reach; -ENOENT: no server is to be had, or no other one.
  */
 int target_pick(const struct config_listener *listener, const struct config_bind *bind,
-	struct pool *pools, const struct sockaddr_any *local, struct sockaddr_any *ret_backend);
+	struct pool *pools, const struct sockaddr_any *local, const struct pool_request *request,
+	struct target *ret_target);

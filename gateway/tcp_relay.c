@@ -23,7 +23,11 @@
  *
  *  CONNECTING ──backend answers, header sent──► RELAYING ──both ended──► DEAD
  *      │                                            │
- *      └─refused, silent, client gone──► DEAD       └─a side is gone──► RESETTING ──► DEAD
+ *      └─all refused or silent, client gone─► DEAD  └─a side is gone──► RESETTING ──► DEAD
+ *
+ * As long as no backend has answered, nothing that the client says is read. So one that refuses or
+ * is silent costs nothing but time, and the flow goes on to another: up to the pool's "attempts",
+ * within "connect-total".
  *
  * Both sockets are watched edge-triggered for everything from the start, and never re-armed: events
  * only note what each side is ready for, and flow_serve() then does what can be done.
@@ -358,6 +362,207 @@ static void flow_serve(struct tcp_relay *relay, struct flow *flow)
 	}
 }
 
+/* ---- the way to a backend ---- */
+
+/*
+ * Makes the socket what a backend's must be, and starts to connect. header: data follows at once
+ * and can carry the handshake's last acknowledgement. 0 or a negative errno.
+ */
+static int backend_connect(
+	int fd, const struct sockaddr_any *source, const struct sockaddr_any *backend, bool header)
+{
+	const struct linger reset = { .l_onoff = 1, .l_linger = 0 };
+	int err;
+
+	err = set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	if (!err)
+		err = set_int(fd, SOL_SOCKET, SO_OOBINLINE, 1);
+	if (!err && setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)) < 0)
+		err = -errno;
+	if (!err && header)
+		err = set_int(fd, IPPROTO_TCP, TCP_QUICKACK, 0);
+	/*
+	 * The port is chosen by connect(), so that one is free as long as the whole tuple is. A
+	 * client's own port may be in use towards another server.
+	 */
+	if (!err && source)
+		err = sockaddr_port(source) ? set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1)
+					    : set_int(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+	if (!err && source && bind(fd, &source->sa, sockaddr_len(source)) < 0)
+		err = -errno;
+	if (!err && connect(fd, &backend->sa, sockaddr_len(backend)) < 0 && errno != EINPROGRESS)
+		err = -errno;
+	return err;
+}
+
+/* For the next attempt: as nothing had happened. */
+static int renew_socket(struct flow_side *side)
+{
+	close(side->end.fd);
+	side->end = (struct stream_end){
+		.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0),
+	};
+	return side->end.fd < 0 ? -errno : 0;
+}
+
+/* One that shows the client's address cannot be made here; it keeps that address, and its options.
+ */
+static int reuse_socket(struct flow_side *side, const struct sockaddr_any *backend)
+{
+	const struct sockaddr none = { .sa_family = AF_UNSPEC };
+	const int fd = side->end.fd;
+
+	side->end = (struct stream_end){ .fd = fd };
+	(void)take_error(fd);
+	if (connect(fd, &none, sizeof(none)) < 0)
+		return -errno;
+	return connect(fd, &backend->sa, sockaddr_len(backend)) < 0 && errno != EINPROGRESS ? -errno
+											    : 0;
+}
+
+/* Connects from one source address after the other until one has a free port. */
+static int backend_start(struct tcp_relay *relay, struct flow *flow)
+{
+	struct flow_side *side = &flow->side[FLOW_BACKEND];
+	bool header = flow->identity == IDENTITY_PROXY_V2 || flow->identity == IDENTITY_PROXY_V1;
+	bool transparent = flow->identity == IDENTITY_TRANSPARENT;
+	bool again = flow->n_tried > 1;
+	struct pool *pool = flow->pool;
+	size_t tries =
+		pool && pool->config->n_sources && !transparent ? pool->config->n_sources : 1;
+	socklen_t len = sizeof(flow->source);
+	int err = 0;
+
+	if (again && transparent)
+		return reuse_socket(side, &flow->backend);
+	if (again)
+		err = renew_socket(side);
+	if (err)
+		return err;
+	for (;;) {
+		const struct sockaddr_any *source = transparent ? &flow->client
+						    : pool	? pool_source(pool)
+								: NULL;
+
+		err = backend_connect(side->end.fd, source, &flow->backend, header);
+		if (err != -EADDRNOTAVAIL || --tries == 0)
+			break;
+		err = renew_socket(side);
+		if (err)
+			return err;
+	}
+	if (err)
+		return err;
+	if (getsockname(side->end.fd, &flow->source.sa, &len) < 0)
+		return -errno;
+	/* A connection from a port to itself succeeds, and is no backend. */
+	if (sockaddr_equal(&flow->source, &flow->backend))
+		return -ECONNREFUSED;
+	return loop_add(relay->loop, side->end.fd, EVENTS, &side->source);
+}
+
+static uint64_t total_deadline(const struct flow *flow)
+{
+	const struct config_timeouts *timeouts = &flow->listener->timeouts;
+	uint64_t total_ms = timeouts->connect_total_ms ? timeouts->connect_total_ms
+						       : 2ULL * timeouts->connect_ms;
+
+	return flow->accepted_us / 1000 + total_ms;
+}
+
+static uint64_t attempt_deadline(const struct flow *flow)
+{
+	return min_u64(
+		flow->attempt_ms + flow->listener->timeouts.connect_ms, total_deadline(flow));
+}
+
+/* Errors that another backend may not have. What is wrong with us is wrong there, too. */
+static bool is_worth_another(int error)
+{
+	switch (error) {
+	case ECONNREFUSED:
+	case ECONNRESET:
+	case ETIMEDOUT:
+	case EHOSTUNREACH:
+	case ENETUNREACH:
+	case EADDRNOTAVAIL: /* every server has ports of its own */
+	case EADDRINUSE:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void note_failure(struct tcp_relay *relay, const struct flow *flow, int error)
+{
+	char backend[SOCKADDR_TEXT_MAX];
+
+	if (!flow->pool || error == EADDRNOTAVAIL || error == EADDRINUSE)
+		return;
+	if (!pool_failed(flow->pool, flow_backend(flow), relay->loop->now_ms))
+		return;
+	stats_add(relay->stats, STATS_CIRCUIT_OPENED, 1);
+	log_warning("pool %s: backend %s is left out: %u connections in a row failed, the last by: "
+		    "%s",
+		flow->pool->config->name, sockaddr_format(&flow->backend, backend),
+		flow->pool->config->circuit_failures, strerror(error));
+}
+
+static void backend_answered(struct tcp_relay *relay, const struct flow *flow)
+{
+	char backend[SOCKADDR_TEXT_MAX];
+
+	(void)relay;
+	if (flow->pool && pool_answered(flow->pool, flow_backend(flow)))
+		log_info("pool %s: backend %s answers again", flow->pool->config->name,
+			sockaddr_format(&flow->backend, backend));
+}
+
+/* Chooses a backend that was not tried and sets out for it. 0 or a negative errno. */
+static int attempt(struct tcp_relay *relay, struct flow *flow)
+{
+	const struct pool_request request = {
+		.client = &flow->client,
+		.now_ms = relay->loop->now_ms,
+		.tried = flow->tried,
+		.n_tried = flow->n_tried,
+	};
+	struct target target;
+	int err = target_set_pick(
+		relay->targets, flow->listener, flow->bind, &flow->local, &request, &target);
+
+	if (err)
+		return err;
+	flow->backend = target.addr;
+	flow_set_backend(flow, target.pool, target.backend);
+	flow->attempt_ms = relay->loop->now_ms;
+	err = backend_start(relay, flow);
+	if (!err)
+		loop_timer_set(relay->loop, &flow->timer, attempt_deadline(flow));
+	return err;
+}
+
+/* The backend could not be reached: on to another, or that was it. */
+static void attempt_failed(struct tcp_relay *relay, struct flow *flow, int error)
+{
+	int err;
+
+	while (is_worth_another(error)) {
+		note_failure(relay, flow, error);
+		if (!flow->pool || flow->n_tried >= flow->pool->config->attempts ||
+			relay->loop->now_ms >= total_deadline(flow))
+			break;
+		err = attempt(relay, flow);
+		if (err == -ENOENT)
+			break;
+		stats_add(relay->stats, STATS_RETRIED, 1);
+		if (!err)
+			return;
+		error = -err;
+	}
+	connect_failed(relay, flow, error);
+}
+
 /* ---- events ---- */
 
 static void note_events(struct stream_end *end, uint32_t events)
@@ -385,11 +590,12 @@ static void on_connecting(
 		return;
 	}
 	if (error) {
-		connect_failed(relay, flow, error);
+		attempt_failed(relay, flow, error);
 		return;
 	}
 	if (!(events & EPOLLOUT))
 		return;
+	backend_answered(relay, flow);
 	flow->connected_us = relay->loop->now_us;
 	flow_open(relay, flow);
 }
@@ -473,10 +679,10 @@ static void relaying_due(struct tcp_relay *relay, struct flow *flow)
 
 static void connecting_due(struct tcp_relay *relay, struct flow *flow)
 {
-	uint64_t due = flow->accepted_us / 1000 + flow->listener->timeouts.connect_ms;
+	uint64_t due = attempt_deadline(flow);
 
 	if (relay->loop->now_ms >= due)
-		connect_failed(relay, flow, ETIMEDOUT);
+		attempt_failed(relay, flow, ETIMEDOUT);
 	else
 		loop_timer_set(relay->loop, &flow->timer, due);
 }
@@ -502,71 +708,6 @@ static void on_due(struct timer *timer)
 }
 
 /* ---- the start of a flow ---- */
-
-/*
- * Makes the socket what a backend's must be, and starts to connect. header: data follows at once
- * and can carry the handshake's last acknowledgement. 0 or a negative errno.
- */
-static int backend_connect(
-	int fd, const struct sockaddr_any *source, const struct sockaddr_any *backend, bool header)
-{
-	const struct linger reset = { .l_onoff = 1, .l_linger = 0 };
-	int err;
-
-	err = set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-	if (!err)
-		err = set_int(fd, SOL_SOCKET, SO_OOBINLINE, 1);
-	if (!err && setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)) < 0)
-		err = -errno;
-	if (!err && header)
-		err = set_int(fd, IPPROTO_TCP, TCP_QUICKACK, 0);
-	/*
-	 * The port is chosen by connect(), so that one is free as long as the whole tuple is. A
-	 * client's own port may be in use towards another server.
-	 */
-	if (!err && source)
-		err = sockaddr_port(source) ? set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1)
-					    : set_int(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
-	if (!err && source && bind(fd, &source->sa, sockaddr_len(source)) < 0)
-		err = -errno;
-	if (!err && connect(fd, &backend->sa, sockaddr_len(backend)) < 0 && errno != EINPROGRESS)
-		err = -errno;
-	return err;
-}
-
-/* Connects from one source address after the other until one has a free port. */
-static int backend_start(struct tcp_relay *relay, struct flow *flow, struct pool *pool)
-{
-	struct flow_side *side = &flow->side[FLOW_BACKEND];
-	bool header = flow->identity == IDENTITY_PROXY_V2 || flow->identity == IDENTITY_PROXY_V1;
-	bool transparent = flow->identity == IDENTITY_TRANSPARENT;
-	size_t tries =
-		pool && pool->config->n_sources && !transparent ? pool->config->n_sources : 1;
-	socklen_t len = sizeof(flow->source);
-	int err;
-
-	for (;;) {
-		const struct sockaddr_any *source = transparent ? &flow->client
-						    : pool	? pool_source(pool)
-								: NULL;
-
-		err = backend_connect(side->end.fd, source, &flow->backend, header);
-		if (err != -EADDRNOTAVAIL || --tries == 0)
-			break;
-		close(side->end.fd);
-		side->end.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-		if (side->end.fd < 0)
-			return -errno;
-	}
-	if (err)
-		return err;
-	if (getsockname(side->end.fd, &flow->source.sa, &len) < 0)
-		return -errno;
-	/* A connection from a port to itself succeeds, and is no backend. */
-	if (sockaddr_equal(&flow->source, &flow->backend))
-		return -ECONNREFUSED;
-	return loop_add(relay->loop, side->end.fd, EVENTS, &side->source);
-}
 
 /* The address that the client connected to. */
 static int find_local(struct flow *flow, const struct admission_listener *listener)
@@ -599,29 +740,22 @@ static void choose_backend(
 		refuse(relay, flow, "identity-ipv6 refuses IPv6 clients");
 		return;
 	}
-	err = target_set_pick(relay->targets, config, listener->bind, &flow->local, &flow->backend);
-	if (err == -ELOOP) {
+	flow->bind = listener->bind;
+	err = attempt(relay, flow);
+	if (err == -ELOOP)
 		refuse(relay, flow,
 			"that is this gateway itself, which 'allow' must name as one address");
-		return;
-	}
-	if (err == -EACCES) {
+	else if (err == -EACCES && config->embedded && flow->n_tried == 0)
 		refuse(relay, flow, "no server that 'allow' lets through");
-		return;
-	}
-	if (!err)
-		err = backend_start(relay, flow,
-			config->embedded ? NULL : &relay->targets->pools[config->pool]);
-	if (err == -EACCES && flow->identity == IDENTITY_TRANSPARENT &&
-		sockaddr_port(&flow->client) < IPPORT_RESERVED)
+	else if (err == -EACCES && flow->identity == IDENTITY_TRANSPARENT &&
+		 sockaddr_port(&flow->client) < IPPORT_RESERVED)
 		refuse(relay, flow,
 			"its port is below 1024, which we may only show to the server with "
 			"net.ipv4.ip_unprivileged_port_start=0");
+	else if (err == -ENOENT)
+		connect_failed(relay, flow, EHOSTUNREACH); /* every one is down */
 	else if (err)
-		connect_failed(relay, flow, -err);
-	else
-		loop_timer_set(relay->loop, &flow->timer,
-			relay->loop->now_ms + config->timeouts.connect_ms);
+		attempt_failed(relay, flow, -err);
 }
 
 int tcp_relay_take(void *userdata, const struct admission_listener *listener, int client_fd,

@@ -170,7 +170,7 @@ static bool take_errors(struct udp_relay *relay, struct flow *flow)
 	(void)getsockopt(flow->session.fd, SOL_SOCKET, SO_ERROR, &error, &len);
 	if (!unreachable || flow->session.answered)
 		return true;
-	udp_session_end(&relay->sessions, flow, ACCESS_LOG_REFUSED, ACCESS_LOG_BY_BACKEND);
+	udp_session_refused(&relay->sessions, flow);
 	return false;
 }
 

@@ -240,8 +240,7 @@ static int open_socket(
 /* From one source address after the other until one has a free port. */
 static int open_somewhere(struct udp_sessions *sessions, struct flow *flow)
 {
-	const struct config_listener *config = flow->listener;
-	struct pool *pool = config->embedded ? NULL : &sessions->targets->pools[config->pool];
+	struct pool *pool = flow->pool;
 	size_t tries = pool && pool->config->n_sources ? pool->config->n_sources : 1;
 	int err;
 
@@ -272,6 +271,7 @@ static void fail(struct udp_sessions *sessions, struct udp_listener *listener, s
 		end = ACCESS_LOG_NO_SOURCE_PORT;
 		counter = STATS_DROPPED_PORTS;
 		break;
+	case -ENOENT:
 	case -EHOSTUNREACH:
 	case -ENETUNREACH:
 		end = ACCESS_LOG_UNREACHABLE;
@@ -289,6 +289,7 @@ static void fail(struct udp_sessions *sessions, struct udp_listener *listener, s
 	drop(sessions, listener, message, counter,
 		err == -EADDRNOTAVAIL ? no_port
 		: err == -EACCES      ? "no server that 'allow' lets through"
+		: err == -ENOENT      ? "no backend of the pool is up"
 		: err == -ELOOP ? "that is this gateway itself, which 'allow' must name as one "
 				  "address"
 				: strerror(-err));
@@ -298,7 +299,12 @@ static void fail(struct udp_sessions *sessions, struct udp_listener *listener, s
 static int fill(struct udp_sessions *sessions, struct udp_listener *listener, struct flow *flow)
 {
 	const struct config_listener *config = listener->config;
+	const struct pool_request request = {
+		.client = &flow->client,
+		.now_ms = sessions->loop->now_ms,
+	};
 	uint8_t header[IDENTITY_HEADER_MAX];
+	struct target target;
 	size_t len = 0;
 	int err;
 
@@ -312,8 +318,12 @@ static int fill(struct udp_sessions *sessions, struct udp_listener *listener, st
 	memcpy(flow->session.header, header, len);
 	flow->session.header_len = (uint8_t)len;
 	err = target_set_pick(
-		sessions->targets, config, listener->bind, &flow->local, &flow->backend);
-	return err ? err : open_somewhere(sessions, flow);
+		sessions->targets, config, listener->bind, &flow->local, &request, &target);
+	if (err)
+		return err;
+	flow->backend = target.addr;
+	flow_set_backend(flow, target.pool, target.backend);
+	return open_somewhere(sessions, flow);
 }
 
 /* Looked at first: a flood meets this limit sooner than any other. */
@@ -436,13 +446,31 @@ void udp_session_sent(struct udp_sessions *sessions, struct flow *flow)
 	list_append(&listener->confirmed, &session->by_idle);
 }
 
+void udp_session_refused(struct udp_sessions *sessions, struct flow *flow)
+{
+	char backend[SOCKADDR_TEXT_MAX];
+
+	if (flow->pool && pool_failed(flow->pool, flow_backend(flow), sessions->loop->now_ms)) {
+		stats_add(sessions->stats, STATS_CIRCUIT_OPENED, 1);
+		log_warning("pool %s: backend %s is left out: %u sessions in a row were refused",
+			flow->pool->config->name, sockaddr_format(&flow->backend, backend),
+			flow->pool->config->circuit_failures);
+	}
+	udp_session_end(sessions, flow, ACCESS_LOG_REFUSED, ACCESS_LOG_BY_BACKEND);
+}
+
 void udp_session_answered(struct udp_sessions *sessions, struct flow *flow)
 {
+	char backend[SOCKADDR_TEXT_MAX];
+
 	flow->active_ms = sessions->loop->now_ms;
 	if (flow->session.answered)
 		return;
 	flow->session.answered = true;
 	flow->connected_us = sessions->loop->now_us;
+	if (flow->pool && pool_answered(flow->pool, flow_backend(flow)))
+		log_info("pool %s: backend %s answers again", flow->pool->config->name,
+			sockaddr_format(&flow->backend, backend));
 }
 
 /* ---- all of them ---- */

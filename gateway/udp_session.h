@@ -77,5 +77,8 @@ struct flow *udp_session_begin(struct udp_sessions *sessions, struct udp_listene
 void udp_session_sent(struct udp_sessions *sessions, struct flow *flow);
 void udp_session_answered(struct udp_sessions *sessions, struct flow *flow);
 
+/* Ends it, as its server is not there. */
+void udp_session_refused(struct udp_sessions *sessions, struct flow *flow);
+
 void udp_session_end(struct udp_sessions *sessions, struct flow *flow, enum access_log_end end,
 	enum access_log_by by);

@@ -226,7 +226,8 @@ static int start_relays(struct worker *worker)
 	worker->flows.worker = setup->index;
 	worker->flows.ring = setup->log_access ? setup->ring : NULL;
 	worker->flows.ring_wake_fd = setup->ring_wake_fd;
-	err = target_set_init(&worker->targets, setup->config);
+	pool_state_clear_worker(setup->pools, setup->index);
+	err = target_set_init(&worker->targets, setup->config, setup->pools, setup->index);
 	if (err)
 		return err;
 	err = tcp_relay_init(&worker->relay, &worker->loop, setup->config, &worker->targets,

@@ -35,6 +35,7 @@ struct worker_setup {
 	struct udp_listener *udp; /* the same of UDP listeners */
 	size_t n_udp;
 	struct udp_shared udp_shared; /* for these */
+	struct pool_state *pools;
 };
 
 /* Serves until told to end; the process's exit status. If the channel closes, it drains. */

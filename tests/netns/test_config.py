@@ -179,7 +179,7 @@ BROKEN_FILES = [
      '2: backend "www.example.org:80": a backend is an IPv4 address and a port, like 192.0.2.10:80'),
     ('pool p {\n source = "2001:db8::1"\n}',
      '2: source "2001:db8::1": a source is an IPv4 address of this machine, like 192.0.2.1'),
-    ("pool p {\n balance = least\n}", '2: balance "least": this version knows round-robin and no other'),
+    ("pool p {\n balance = least\n}", '2: balance "least": balance is round-robin, least-connections or maglev'),
     ("pool p { backend 192.0.2.1:80 {\n weight = 0.5 } }",
      '2: weight "0.5": write a whole number from 0 to 65535'),
     (b"workers = 1\n\0\n", "2: a zero byte; this is no text file"),

@@ -329,10 +329,11 @@ static void test_broken_syntax(void **state)
 		{ "listener l {\n timeouts {\n\n halfclosed = 5s } }",
 			"4: unknown option 'halfclosed' in timeouts; did you mean 'half-closed'?" },
 		{ "pool p {\n backend 192.0.2.1:80 {\n wait = 1 } }",
-			"3: unknown option 'wait' in backend; known here: weight" },
+			"3: unknown option 'wait' in backend; known here: weight, backup" },
 		{ "pool p {\n timeouts { } }",
-			"2: unknown option 'timeouts' in pool; known here: balance, source, "
-			"backend" },
+			"2: unknown option 'timeouts' in pool; known here: balance, hash, "
+			"attempts, "
+			"circuit-failures, circuit-time, slow-start, source, backend" },
 		{ "workers 1\n", "1: missing equal sign after option 'workers'" WRITE },
 		{ "workers: 1\n", "1: unknown option 'workers:'; did you mean 'workers'?" },
 		{ "workers = { 1 }\n", "1: unexpected token '{'" WRITE },
@@ -510,8 +511,24 @@ static void test_broken_pools(void **state)
 		/* the line is the right pool's, whatever is called pool above */
 		{ "listener l { bind = [::]:80\n pool = \"pool\"\n timeouts { } }\npool pool { }",
 			"4: pool \"pool\" has no backend; add: backend \"192.0.2.10:80\" {}" },
-		{ "pool p {\n balance = random\n}",
-			"2: balance \"random\": this version knows round-robin and no other" },
+		{ "pool p {\n balance = random\n}", "2: balance \"random\": balance is "
+						    "round-robin, least-connections or maglev" },
+		{ "pool p {\n balance = maglev\n hash = port\n}",
+			"3: hash \"port\": hash is client, client-64 or client-port" },
+		{ "pool p {\n hash = client\n}",
+			"2: hash \"client\": this goes with balance = maglev only: remove it" },
+		{ "pool p {\n balance = maglev\n\n slow-start = 5s\n}",
+			"4: slow-start \"5s\": with balance = maglev no client may move for it: "
+			"remove it" },
+		{ "pool p {\n attempts = 9\n}",
+			"2: attempts \"9\": write a whole number from 1 to 8" },
+		{ "pool p {\n circuit-failures = -1\n}",
+			"2: circuit-failures \"-1\": write a whole number from 0 to 1000000" },
+		{ "pool p {\n circuit-time = 1\n}", "2: circuit-time \"1\": write a whole number "
+						    "with a unit, ms, s, m, h or d, "
+						    "like 5s" },
+		{ "pool p {\n backend 192.0.2.1:80 {\n backup = maybe } }",
+			"3: backup \"maybe\": write yes or no" },
 		{ "pool p {\n source = {\n 192.0.2.1,\n eth0 }\n}",
 			"4: source \"eth0\": a source is an IPv4 address of this machine, like "
 			"192.0.2.1" },

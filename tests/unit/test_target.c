@@ -8,6 +8,7 @@
 
 struct fixture {
 	struct config *config;
+	struct pool_state *state;
 	struct pool pool;
 };
 
@@ -18,14 +19,17 @@ static void setup(struct fixture *f, const char *text)
 	*f = (struct fixture){ 0 };
 	if (config_file_parse("x", text, strlen(text), &f->config, error) != 0)
 		fail_msg("%s", error);
+	f->state = pool_state_create(f->config, 1);
+	assert_non_null(f->state);
 	if (f->config->n_pools)
-		assert_int_equal(pool_init(&f->pool, &f->config->pools[0]), 0);
+		assert_int_equal(pool_init(&f->pool, f->config, 0, f->state, 0), 0);
 }
 
 static void teardown(struct fixture *f)
 {
 	if (f->config->n_pools)
 		pool_destroy(&f->pool);
+	pool_state_destroy(f->state);
 	config_free(f->config);
 }
 
@@ -33,13 +37,15 @@ static void teardown(struct fixture *f)
 static const char *pick(struct fixture *f, const char *local, int *err)
 {
 	static char text[SOCKADDR_TEXT_MAX];
-	struct sockaddr_any addr, backend = { 0 };
+	struct pool_request request = { .now_ms = 1 };
+	struct sockaddr_any addr;
+	struct target target = { 0 };
 	const char *reason;
 
 	assert_int_equal(sockaddr_parse(local, &addr, &reason), 0);
 	*err = target_pick(&f->config->listeners[0], &f->config->listeners[0].binds[0], &f->pool,
-		&addr, &backend);
-	return *err ? NULL : sockaddr_format(&backend, text);
+		&addr, &request, &target);
+	return *err ? NULL : sockaddr_format(&target.addr, text);
 }
 
 static void test_pool_and_port(void **state)

@@ -1,0 +1,136 @@
+#include "maglev.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hash.h"
+
+/*
+ * Theory of operation
+ *
+ * Every target has a permutation of the slots, made from its address. Targets take turns, in the
+ * order of their addresses' hashes, and each takes the next slot of its permutation that is free. A
+ * target with half the weight of the heaviest has a turn in every second round.
+ */
+#define FREE UINT16_MAX
+
+/* Known to all: a table that was hashed with a secret would be one gateway's own. */
+static const struct hash_key key = { { 0x7369786761746531, 0x6d61676c65763031 } };
+
+struct row {
+	uint64_t order;
+	uint32_t offset, skip;
+	uint32_t next; /* the place in the permutation to look at next */
+	uint32_t weight;
+	uint32_t credit;
+	uint16_t index;
+};
+
+static size_t put_address(const struct sockaddr_any *addr, uint8_t bytes[18])
+{
+	const struct sockaddr_any *from = addr;
+	uint16_t port = sockaddr_port(addr);
+
+	memset(bytes, 0, 16);
+	if (sockaddr_family(from) == AF_INET6) {
+		memcpy(bytes, &from->in6.sin6_addr, 16);
+	} else {
+		bytes[10] = bytes[11] = 0xff;
+		memcpy(bytes + 12, &from->in.sin_addr, 4);
+	}
+	bytes[16] = (uint8_t)(port >> 8);
+	bytes[17] = (uint8_t)port;
+	return 18;
+}
+
+static struct row make_row(const struct maglev_target *target, size_t index)
+{
+	uint8_t bytes[19];
+	size_t len = put_address(&target->addr, bytes);
+	uint64_t where;
+
+	bytes[len] = 1;
+	where = hash_bytes(&key, bytes, len + 1);
+	return (struct row){
+		.order = hash_bytes(&key, bytes, len),
+		.offset = (uint32_t)(where % MAGLEV_SLOTS),
+		.skip = (uint32_t)((where >> 32) % (MAGLEV_SLOTS - 1) + 1),
+		.weight = target->weight,
+		.index = (uint16_t)index,
+	};
+}
+
+static int compare_rows(const void *a, const void *b)
+{
+	const struct row *x = a, *y = b;
+
+	return x->order < y->order ? -1 : x->order > y->order;
+}
+
+/* The row's next slot that is free; there is one. */
+static void take_slot(struct row *row, uint16_t slots[MAGLEV_SLOTS])
+{
+	uint32_t slot;
+
+	do {
+		slot = (uint32_t)((row->offset + (uint64_t)row->next * row->skip) % MAGLEV_SLOTS);
+		row->next++;
+	} while (slots[slot] != FREE);
+	slots[slot] = row->index;
+}
+
+static void fill(struct row *rows, size_t n, uint32_t heaviest, uint16_t slots[MAGLEV_SLOTS])
+{
+	size_t taken = 0;
+
+	for (size_t slot = 0; slot < MAGLEV_SLOTS; slot++)
+		slots[slot] = FREE;
+	while (taken < MAGLEV_SLOTS) {
+		for (size_t i = 0; i < n && taken < MAGLEV_SLOTS; i++) {
+			rows[i].credit += rows[i].weight;
+			if (rows[i].credit < heaviest)
+				continue;
+			rows[i].credit -= heaviest;
+			take_slot(&rows[i], slots);
+			taken++;
+		}
+	}
+}
+
+int maglev_build(const struct maglev_target *targets, size_t n, uint16_t ret_slots[MAGLEV_SLOTS])
+{
+	struct row *rows = calloc(n + 1, sizeof(*rows));
+	uint32_t heaviest = 0;
+	size_t used = 0;
+
+	if (!rows)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		if (targets[i].weight == 0)
+			continue;
+		rows[used++] = make_row(&targets[i], i);
+		if (targets[i].weight > heaviest)
+			heaviest = targets[i].weight;
+	}
+	if (used > 0) {
+		qsort(rows, used, sizeof(*rows), compare_rows);
+		fill(rows, used, heaviest, ret_slots);
+	}
+	free(rows);
+	return used > 0 ? 0 : -EINVAL;
+}
+
+size_t maglev_slot(const struct sockaddr_any *client, enum maglev_hash hash, unsigned attempt)
+{
+	uint8_t bytes[20];
+	size_t len = put_address(client, bytes);
+
+	if (hash == MAGLEV_CLIENT_64 && sockaddr_family(client) == AF_INET6)
+		memset(bytes + 8, 0, 8);
+	if (hash != MAGLEV_CLIENT_PORT)
+		memset(bytes + 16, 0, 2);
+	bytes[len] = 2; /* apart from the targets' own hashes */
+	bytes[len + 1] = (uint8_t)attempt;
+	return (size_t)(hash_bytes(&key, bytes, len + 2) % MAGLEV_SLOTS);
+}
