@@ -69,6 +69,11 @@ void config_free(struct config *config)
 		free(config->pools[i].name);
 		free(config->pools[i].backends);
 		free(config->pools[i].sources);
+		free(config->pools[i].check.method);
+		free(config->pools[i].check.path);
+		free(config->pools[i].check.host);
+		free(config->pools[i].check.send);
+		free(config->pools[i].check.expect);
 	}
 	free(config->listeners);
 	free(config->pools);
@@ -182,11 +187,29 @@ int config_add_pool(struct config *config, const char *name, struct config_pool 
 		.hash = MAGLEV_CLIENT,
 		.attempts = 3,
 		.circuit_failures = 5,
-		.circuit_ms = 5 * 1000,
+				.circuit_ms = 5 * 1000,
+		.check = {
+			.interval_ms = 2000,
+			.timeout_ms = 2000,
+			.rise = 2,
+			.fall = 3,
+			.status_min = 200,
+			.status_max = 399,
+		},
 	};
 	config->n_pools++;
 	*ret_pool = pool;
 	return 0;
+}
+
+enum identity config_pool_identity(const struct config *config, size_t pool)
+{
+	for (size_t i = 0; i < config->n_listeners; i++)
+		if (!config->listeners[i].embedded && config->listeners[i].pool == pool)
+			return config->listeners[i].identity_v6 == IDENTITY_REFUSE
+				       ? config->listeners[i].identity
+				       : config->listeners[i].identity_v6;
+	return IDENTITY_NONE;
 }
 
 int config_find_pool(const struct config *config, const char *name, size_t *ret_pool)

@@ -103,8 +103,42 @@ enum config_balance {
 	CONFIG_BALANCE_MAGLEV,
 };
 
+enum config_check_type {
+	CONFIG_CHECK_NONE, /* every backend is taken to be up */
+	CONFIG_CHECK_TCP,
+	CONFIG_CHECK_HTTP,
+	CONFIG_CHECK_SEND_EXPECT,
+	CONFIG_CHECK_UDP,
+};
+
+/* What a check says of itself before anything else. */
+enum config_check_header {
+	CONFIG_CHECK_HEADER_AUTO,  /* LOCAL if clients have a header, or else nothing */
+	CONFIG_CHECK_HEADER_LOCAL, /* nobody's connection: v2 LOCAL, or v1 UNKNOWN */
+	CONFIG_CHECK_HEADER_PROXY, /* our own address, as if we were a client */
+	CONFIG_CHECK_HEADER_NONE,
+};
+
+struct config_check {
+	enum config_check_type type;
+	enum config_check_header header;
+	uint32_t interval_ms;
+	uint32_t timeout_ms;
+	uint32_t rise;			 /* passes in a row that bring a backend back */
+	uint32_t fall;			 /* failures in a row that take it out */
+	uint16_t port;			 /* 0: the backend's */
+	uint16_t status_min, status_max; /* HTTP */
+	struct sockaddr_any source;	 /* family 0: the kernel chooses */
+	char *method, *path, *host;	 /* HTTP; host NULL: the backend's address */
+	char *send;			 /* SEND_EXPECT and UDP; NULL: nothing */
+	size_t send_len;
+	char *expect; /* somewhere in the answer; NULL: whatever comes is right */
+	size_t expect_len;
+};
+
 struct config_pool {
 	char *name;
+	struct config_check check;
 	struct config_backend *backends;
 	size_t n_backends;
 	struct sockaddr_any *sources; /* AF_INET, port 0; none: the kernel chooses */
@@ -162,9 +196,10 @@ struct config {
 	size_t n_pools;
 };
 
-#define CONFIG_WEIGHT_MAX   65535U
-#define CONFIG_WORKERS_MAX  256U
-#define CONFIG_ATTEMPTS_MAX 8U
+#define CONFIG_WEIGHT_MAX     65535U
+#define CONFIG_WORKERS_MAX    256U
+#define CONFIG_ATTEMPTS_MAX   8U
+#define CONFIG_CHECK_TEXT_MAX 1024U /* bytes that a check sends, or expects */
 
 #define CONFIG_SESSIONS_MAX  10000000U
 #define CONFIG_NAME_MAX	     63U /* bytes of a listener's or pool's name */
@@ -251,6 +286,9 @@ int config_settle_identity(
 /* Whether clients of an embedded listener can name servers by the bind: not if -EINVAL. */
 int config_check_embedded(const struct config_listener *listener, const struct config_bind *bind,
 	const char **ret_reason);
+
+/* Who the pool's clients are told to its servers as: by the first listener that has it. */
+enum identity config_pool_identity(const struct config *config, size_t pool);
 
 /* Whether anything is to be set up in the kernel: a section, or a listener that needs it. */
 bool config_needs_network(const struct config *config);

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "config_check.h"
 #include "config_tree.h"
 
 /*
@@ -130,6 +131,8 @@ static int walk_pool(struct parse *parse, cfg_t *cfg, int line)
 	}
 	for (unsigned i = 0; i < cfg_size(cfg, "backend") && !err; i++)
 		err = walk_backend(parse, pool, cfg_getnsec(cfg, "backend", i));
+	if (!err && cfg_size(cfg, "check"))
+		err = config_check_walk(parse->tree, pool, cfg_getsec(cfg, "check"));
 	if (err)
 		return err;
 	if (pool->n_backends == 0)

@@ -231,6 +231,24 @@ static cfg_opt_t backend_opts[] = {
 	CFG_END(),
 };
 
+static cfg_opt_t check_opts[] = {
+	CFG_STR("type", NULL, CFGF_NODEFAULT),
+	CFG_STR("interval", NULL, CFGF_NODEFAULT),
+	CFG_STR("timeout", NULL, CFGF_NODEFAULT),
+	CFG_STR("rise", NULL, CFGF_NODEFAULT),
+	CFG_STR("fall", NULL, CFGF_NODEFAULT),
+	CFG_STR("port", NULL, CFGF_NODEFAULT),
+	CFG_STR("source", NULL, CFGF_NODEFAULT),
+	CFG_STR("header", NULL, CFGF_NODEFAULT),
+	CFG_STR("method", NULL, CFGF_NODEFAULT),
+	CFG_STR("path", NULL, CFGF_NODEFAULT),
+	CFG_STR("host", NULL, CFGF_NODEFAULT),
+	CFG_STR("status", NULL, CFGF_NODEFAULT),
+	CFG_STR("send", NULL, CFGF_NODEFAULT),
+	CFG_STR("expect", NULL, CFGF_NODEFAULT),
+	CFG_END(),
+};
+
 static cfg_opt_t pool_opts[] = {
 	CFG_STR("balance", NULL, CFGF_NODEFAULT),
 	CFG_STR("hash", NULL, CFGF_NODEFAULT),
@@ -241,6 +259,7 @@ static cfg_opt_t pool_opts[] = {
 
 	CFG_STR_LIST("source", NULL, CFGF_NODEFAULT),
 	CFG_SEC("backend", backend_opts, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
+	CFG_SEC("check", check_opts, CFGF_NODEFAULT),
 	CFG_END(),
 };
 
@@ -301,6 +320,7 @@ static cfg_t *make_parser(const char *name)
 	watch_options(cfg, "listener|sessions|", sessions_opts);
 	watch_options(cfg, "pool|", pool_opts);
 	watch_options(cfg, "pool|backend|", backend_opts);
+	watch_options(cfg, "pool|check|", check_opts);
 	return cfg;
 }
 

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "broker.h"
+#include "checker.h"
 #include "journal.h"
 #include "log.h"
 #include "logger.h"
@@ -88,6 +89,7 @@ struct supervisor {
 	struct ring **rings;
 	struct stats *stats;
 	struct pool_state *pools;
+	struct checker *checker;
 	struct udp_shared udp; /* empty without UDP listeners */
 	struct timer end_timer;
 };
@@ -132,6 +134,7 @@ static void log_counters(const struct supervisor *supervisor)
 		if (ring_lost(supervisor->rings[i]))
 			log_info("counter records_lost{worker=%zu} %llu", i,
 				(unsigned long long)ring_lost(supervisor->rings[i]));
+	checker_log(supervisor->checker);
 }
 
 /* Does not wait for a FIFO's reader, here; the logger's writes may wait. */
@@ -205,6 +208,7 @@ static void leave_supervisor(struct supervisor *supervisor)
 		close(supervisor->logger.channel_fd);
 	close(supervisor->signal_fd);
 	net_keeper_abandon(&supervisor->network);
+	checker_abandon(supervisor->checker);
 	loop_close(&supervisor->loop);
 	/* A group's signals are the supervisor's to act on; children hear through their channel. */
 	signal(SIGTERM, SIG_IGN);
@@ -699,6 +703,9 @@ static int supervisor_start(struct supervisor *supervisor)
 		return err;
 	err = make_shared(supervisor);
 	if (!err)
+		err = checker_start(
+			&supervisor->loop, config, supervisor->pools, &supervisor->checker);
+	if (!err)
 		err = child_start(&supervisor->logger);
 	for (size_t i = 0; i < supervisor->n_workers && !err; i++)
 		err = child_start(&supervisor->workers[i]);
@@ -718,6 +725,7 @@ static void supervisor_cleanup(struct supervisor *supervisor)
 	socket_set_destroy(&supervisor->sockets);
 	udp_shared_close(&supervisor->udp);
 	net_keeper_stop(&supervisor->network);
+	checker_stop(supervisor->checker);
 	close_access_log(supervisor);
 	if (supervisor->rings)
 		for (size_t i = 0; i < supervisor->n_workers; i++)

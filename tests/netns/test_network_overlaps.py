@@ -303,7 +303,8 @@ def test_terminated_at_a_call(site, call):
         """Waits for its end, or until it is ready."""
         # LeakSanitizer cannot work under a tracer.
         argv = ["strace", "-D", "-qq", "-E", "ASAN_OPTIONS=detect_leaks=0", "-o", site.dir / "strace",
-                "-e", f"trace={call}", "-e", f"inject={call}:signal=SIGTERM:when={number}", build_dir() / "sixgated", "--config", config]
+                "-e", f"trace={call}", "-e", f"inject={call}:signal=SIGTERM:when={number}",
+                build_dir() / "sixgated", "--config", config]
         daemon = site.daemon(site.gateway, argv, f"at{number}")
         wait_until(lambda: not daemon.alive() or "ready" in daemon.errors(), "an end, or ready")
         return daemon

@@ -333,7 +333,7 @@ static void test_broken_syntax(void **state)
 		{ "pool p {\n timeouts { } }",
 			"2: unknown option 'timeouts' in pool; known here: balance, hash, "
 			"attempts, "
-			"circuit-failures, circuit-time, slow-start, source, backend" },
+			"circuit-failures, circuit-time, slow-start, source, backend, check" },
 		{ "workers 1\n", "1: missing equal sign after option 'workers'" WRITE },
 		{ "workers: 1\n", "1: unknown option 'workers:'; did you mean 'workers'?" },
 		{ "workers = { 1 }\n", "1: unexpected token '{'" WRITE },
@@ -496,6 +496,59 @@ static void test_broken_listeners(void **state)
 			"4: dead-peer \"61m\": must be from 1s to 1h" },
 		{ POOL "listener l { bind = [::]:80 pool = p timeouts {\n idle = never } }",
 			"3: idle \"never\"" UNIT },
+	};
+
+	(void)state;
+	check_broken(cases, COUNT(cases));
+}
+
+static void test_bytes_of_checks(void **state)
+{
+	struct config *config =
+		parsed("listener l { bind = [::]:80\n pool = p }\n"
+		       "pool p {\n backend 192.0.2.1:80 {}\n check {\n"
+		       " type = udp\n send = \"a%00%25%fF%0d%0a\"\n expect = %41b } }\n");
+	const struct config_check *check = &config->pools[0].check;
+
+	(void)state;
+	assert_int_equal(check->send_len, 6);
+	assert_memory_equal(check->send, "a\0%\xff\r\n", 6);
+	assert_int_equal(check->expect_len, 2);
+	assert_memory_equal(check->expect, "Ab", 2);
+	config_free(config);
+}
+
+static void test_broken_checks(void **state)
+{
+#define CHECK(options) "pool p {\n backend 192.0.2.1:80 {}\n check {\n " options "\n}\n}"
+	static const struct broken cases[] = {
+		{ CHECK("type = ping"), "4: type \"ping\": type is tcp, http, send-expect or udp" },
+		{ CHECK("interval = 5ms"), "4: interval \"5ms\": must be from 100ms to 1h" },
+		{ CHECK("rise = 0"), "4: rise \"0\": write a whole number from 1 to 1000" },
+		{ CHECK("fall = x"), "4: fall \"x\": write a whole number from 1 to 1000" },
+		{ CHECK("port = 65536"),
+			"4: port \"65536\": write a whole number from 1 to 65535" },
+		{ CHECK("header = v2"), "4: header \"v2\": header is local, proxy or none" },
+		{ CHECK("source = \"::1\""),
+			"4: source \"::1\": a source is an IPv4 address of this "
+			"machine, like 192.0.2.1" },
+		{ CHECK("path = /"), "4: path \"/\": this goes with type = http only: remove it" },
+		{ CHECK("send = x"),
+			"4: send \"x\": this goes with type = send-expect or udp only: remove it" },
+		{ CHECK("expect = x"), "4: expect \"x\": with type = tcp nothing is read: use type "
+				       "= send-expect" },
+		{ CHECK("type = http\n path = \"/a b\""),
+			"5: path \"/a b\": this may have no blank and no character beyond ASCII" },
+		{ CHECK("type = http\n status = 99"),
+			"5: status \"99\": write a status or a range, like 200-399" },
+		{ CHECK("type = http\n status = 300-200"),
+			"5: status \"300-200\": write a status or a range, like 200-399" },
+		{ CHECK("type = http\n status = 200-"),
+			"5: status \"200-\": write a status or a range, like 200-399" },
+		{ CHECK("type = udp\n send = \"a%0\""),
+			"5: send \"a%0\": two hexadecimal digits follow a %, like %0d%0a for the "
+			"end of a line; write %25 for a % of its own" },
+		{ CHECK("type = http\n expect = \"\""), "5: expect \"\": write 1 to 1024 bytes" },
 	};
 
 	(void)state;
@@ -805,6 +858,8 @@ int main(void)
 		cmocka_unit_test(test_broken_values),
 		cmocka_unit_test(test_broken_listeners),
 		cmocka_unit_test(test_broken_pools),
+		cmocka_unit_test(test_broken_checks),
+		cmocka_unit_test(test_bytes_of_checks),
 		cmocka_unit_test(test_zero_byte),
 		cmocka_unit_test(test_long_values),
 		cmocka_unit_test(test_odd_paths),
