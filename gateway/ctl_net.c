@@ -11,6 +11,7 @@
 #include <sysexits.h>
 
 #include "net_wanted.h"
+#include "nft_table.h"
 
 enum {
 	EXIT_DIFFERS = 1,

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "net_wanted.h"
+#include "nft_table.h"
 
 #define IPV6_MTU_MIN 1280U
 

@@ -1,4 +1,5 @@
 #include "doctor_routing.h"
+#include "nft_table.h"
 
 #include <errno.h>
 #include <linux/fib_rules.h>

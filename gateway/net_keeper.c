@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "net_wanted.h"
+#include "nft_table.h"
 
 /*
  * Theory of operation

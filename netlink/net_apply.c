@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "net_step.h"
+#include "nft_table.h"
 
 /*
  * Theory of operation

@@ -1,4 +1,5 @@
 #include "net_plan.h"
+#include "nft_table.h"
 
 #include <errno.h>
 #include <linux/if_addr.h>

@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 #include "net_state.h"
-#include "nft_table.h"
+#include "nft_wanted.h"
 
 /* What is to be. addrs, routes and rules name their link in ifname; index and protocol are not
  * looked at. */

@@ -5,6 +5,7 @@
 #include <stdalign.h>
 #include <string.h>
 
+#include "nft_table.h"
 #include "rtnl.h"
 
 /* What a dump is looked through for. */
@@ -83,7 +84,7 @@ static int look_up(struct nl_channel *channel, struct search *search)
 	alignas(8) unsigned char buf[RTNL_MESSAGE_MAX];
 	const struct net_step *step = search->step;
 	enum rtnl_kind kind = RTNL_ADDRS;
-	nl_channel_take *take = take_addr;
+	nl_answer_take *take = take_addr;
 	uint8_t family = step->addr.family;
 	uint32_t table = 0;
 	size_t len;

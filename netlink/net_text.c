@@ -1,4 +1,6 @@
 #include "net_text.h"
+#include "nft_chain.h"
+#include "nft_rule.h"
 
 #include <arpa/inet.h>
 #include <linux/fib_rules.h>
@@ -226,7 +228,7 @@ static void print_chain(FILE *out, const struct chain *chain, const struct nft_w
 
 	for (size_t i = 0; i < wanted->n_rules; i++) {
 		second = NULL;
-		first = nft_table_chain(&wanted->rules[i], &second);
+		first = nft_chain_of(&wanted->rules[i], &second);
 		if (strcmp(first, chain->name) != 0 &&
 			(!second || strcmp(second, chain->name) != 0))
 			continue;
@@ -234,7 +236,7 @@ static void print_chain(FILE *out, const struct chain *chain, const struct nft_w
 			fprintf(out, "\tchain %s {\n\t\ttype filter hook %s; policy accept;\n",
 				chain->name, chain->hook);
 		open = true;
-		nft_table_rule_text(&wanted->rules[i], text, sizeof(text));
+		nft_rule_text(&wanted->rules[i], text, sizeof(text));
 		if (strcmp(first, chain->name) != 0)
 			turn_round(text);
 		fprintf(out, "\t\t%s\n", text);

@@ -25,7 +25,7 @@ bool nft_chain_is_used(size_t chain, const struct nft_wanted *wanted)
 	return false;
 }
 
-const char *nft_table_chain(const struct nft_rule *rule, const char **ret_second)
+const char *nft_chain_of(const struct nft_rule *rule, const char **ret_second)
 {
 	bool notrack = rule->kind == NFT_RULE_NOTRACK;
 

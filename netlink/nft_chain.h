@@ -7,7 +7,7 @@
 #include <libnftnl/rule.h>
 #include <stdbool.h>
 
-#include "nft_table.h"
+#include "nft_wanted.h"
 
 #define NFT_CHAINS 3
 
@@ -25,3 +25,7 @@ bool nft_chain_is_used(size_t chain, const struct nft_wanted *wanted);
 /* The objects as they are sent. The caller frees them. 0, -ENOMEM, -EINVAL. */
 int nft_chain_make(size_t chain, struct nftnl_chain **ret_object);
 int nft_chain_make_rule(size_t chain, const struct nft_rule *rule, struct nftnl_rule **ret_object);
+
+/* The name of the rule's chain ("divert"), and of a second one for NOTRACK ("answer"), else NULL.
+ */
+const char *nft_chain_of(const struct nft_rule *rule, const char **ret_second);

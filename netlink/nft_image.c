@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nft_table.h"
+#include "nft_wanted.h"
 
 /* Headers, and more than any attribute of a fixed size. */
 #define PADDING 256U

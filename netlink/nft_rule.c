@@ -341,7 +341,7 @@ static void say_match(struct text *text, const struct nft_rule *rule)
 		say(text, "%s dport %u-%u ", l4, rule->port_min, rule->port_max);
 }
 
-int nft_table_rule_text(const struct nft_rule *rule, char *buf, size_t size)
+int nft_rule_text(const struct nft_rule *rule, char *buf, size_t size)
 {
 	struct text text = { .buf = buf, .size = size };
 	bool v6 = rule->family == AF_INET6;

@@ -4,7 +4,7 @@
 #include <string.h>
 
 void nl_answer_init(struct nl_answer *answer, uint32_t first_seq, uint32_t last_seq, uint32_t port,
-	nl_channel_take *take, void *userdata)
+	nl_answer_take *take, void *userdata)
 {
 	*answer = (struct nl_answer){
 		.first_seq = first_seq,

@@ -11,13 +11,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "nl_channel.h"
+#include <linux/netlink.h>
+
+/* Gets the messages of an answer one by one. 0 to go on, or a negative errno that ends the dump. */
+typedef int nl_answer_take(void *userdata, const struct nlmsghdr *message, size_t len);
 
 struct nl_answer {
 	uint32_t first_seq; /* of the request */
 	uint32_t last_seq;
 	uint32_t port;
-	nl_channel_take *take; /* NULL: what is not an acknowledgement is passed over */
+	nl_answer_take *take; /* NULL: what is not an acknowledgement is passed over */
 	void *userdata;
 	bool interrupted; /* the kernel says that a dump is not of one moment */
 	bool complete;
@@ -25,7 +28,7 @@ struct nl_answer {
 };
 
 void nl_answer_init(struct nl_answer *answer, uint32_t first_seq, uint32_t last_seq, uint32_t port,
-	nl_channel_take *take, void *userdata);
+	nl_answer_take *take, void *userdata);
 
 /* One datagram, aligned to 4 bytes. What is cut off or makes no sense is -EBADMSG, and complete. */
 void nl_answer_feed(struct nl_answer *answer, const void *data, size_t len);

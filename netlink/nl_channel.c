@@ -167,7 +167,7 @@ int nl_channel_request(struct nl_channel *channel, const void *buf, size_t len, 
 	return err == -EAGAIN ? -ETIMEDOUT : err;
 }
 
-int nl_channel_query(struct nl_channel *channel, const void *buf, size_t len, nl_channel_take *take,
+int nl_channel_query(struct nl_channel *channel, const void *buf, size_t len, nl_answer_take *take,
 	nl_channel_restart *restart, void *userdata)
 {
 	uint32_t seq = ((const struct nlmsghdr *)buf)->nlmsg_seq;

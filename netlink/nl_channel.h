@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "nl_answer.h"
+
 #define NL_CHANNEL_TIMEOUT_MS 5000
 #define NL_CHANNEL_TRIES      20 /* of a dump that is interrupted again and again; then -EAGAIN */
 
@@ -40,11 +42,9 @@ uint32_t nl_channel_next_seq(struct nl_channel *channel);
  */
 int nl_channel_request(struct nl_channel *channel, const void *buf, size_t len, uint32_t last_seq);
 
-/* Gets the messages of an answer one by one. 0 to go on, or a negative errno that ends the dump. */
-typedef int nl_channel_take(void *userdata, const struct nlmsghdr *message, size_t len);
 /* Forget what was taken so far: the dump begins anew. */
 typedef void nl_channel_restart(void *userdata);
 
 /* The request in buf asks for a dump, or for one answer (no NLM_F_DUMP). 0 or a negative errno. */
-int nl_channel_query(struct nl_channel *channel, const void *buf, size_t len, nl_channel_take *take,
+int nl_channel_query(struct nl_channel *channel, const void *buf, size_t len, nl_answer_take *take,
 	nl_channel_restart *restart, void *userdata);

@@ -19,6 +19,7 @@
 #include "doctor_connect.h"
 #include "doctor_facts.h"
 #include "net_wanted.h"
+#include "nft_table.h"
 
 /*
  * A site that is right: front and back, a VIP, a prefix, a transparent listener, two servers. Every

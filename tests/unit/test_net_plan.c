@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "net_plan.h"
+#include "nft_table.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 

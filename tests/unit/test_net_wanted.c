@@ -8,6 +8,7 @@
 
 #include "config_file.h"
 #include "net_wanted.h"
+#include "nft_rule.h"
 
 #define POOL "pool \"p\" { backend \"10.0.0.1:80\" {} }\n"
 
@@ -35,7 +36,7 @@ static void assert_rule(const struct nft_wanted *nft, size_t i, const char *text
 	char buf[256];
 
 	assert_in_range(i, 0, nft->n_rules - 1);
-	nft_table_rule_text(&nft->rules[i], buf, sizeof(buf));
+	nft_rule_text(&nft->rules[i], buf, sizeof(buf));
 	assert_string_equal(buf, text);
 }
 

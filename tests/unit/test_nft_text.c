@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nft_chain.h"
+#include "nft_rule.h"
 #include "nft_table.h"
 
 static struct nft_rule make(enum nft_rule_kind kind, const char *addr, uint8_t prefix_len,
@@ -29,13 +31,13 @@ static void check(struct nft_rule rule, const char *expected)
 {
 	size_t len = strlen(expected);
 
-	assert_int_equal(nft_table_rule_text(&rule, NULL, 0), (int)len);
+	assert_int_equal(nft_rule_text(&rule, NULL, 0), (int)len);
 	for (size_t size = 1; size <= len + 1; size++) {
 		char *buf = malloc(size);
 
 		assert_non_null(buf);
 		memset(buf, 'x', size);
-		assert_int_equal(nft_table_rule_text(&rule, buf, size), (int)len);
+		assert_int_equal(nft_rule_text(&rule, buf, size), (int)len);
 		assert_int_equal(buf[size - 1], '\0');
 		assert_int_equal(strlen(buf), size - 1);
 		assert_memory_equal(buf, expected, size - 1);
@@ -174,11 +176,11 @@ static void test_chain(void **state)
 	for (int kind = NFT_RULE_DIVERT; kind <= NFT_RULE_WILDCARD; kind++) {
 		rule.kind = (enum nft_rule_kind)kind;
 		second = "untouched";
-		assert_string_equal(nft_table_chain(&rule, &second), "divert");
+		assert_string_equal(nft_chain_of(&rule, &second), "divert");
 		assert_null(second);
 	}
 	rule.kind = NFT_RULE_NOTRACK;
-	assert_string_equal(nft_table_chain(&rule, &second), "track");
+	assert_string_equal(nft_chain_of(&rule, &second), "track");
 	assert_string_equal(second, "answer");
 }
 
