@@ -298,21 +298,27 @@ bool config_is_transparent(const struct config_listener *listener)
 int config_parse_oversize(
 	const char *text, enum config_oversize *ret_oversize, const char **ret_reason)
 {
-	if (strcmp(text, "fragment") != 0 && strcmp(text, "too-big") != 0) {
+	static const char *const words[] = { "fragment", "too-big" };
+	int found = find_word(words, 2, text);
+
+	if (found < 0) {
 		*ret_reason = "oversize is fragment or too-big";
-		return -EINVAL;
+		return found;
 	}
-	*ret_oversize = text[0] == 'f' ? CONFIG_OVERSIZE_FRAGMENT : CONFIG_OVERSIZE_TOO_BIG;
+	*ret_oversize = (enum config_oversize)found;
 	return 0;
 }
 
 int config_parse_when_full(const char *text, bool *ret_refuse, const char **ret_reason)
 {
-	if (strcmp(text, "drop-idle") != 0 && strcmp(text, "refuse") != 0) {
+	static const char *const words[] = { "drop-idle", "refuse" };
+	int found = find_word(words, 2, text);
+
+	if (found < 0) {
 		*ret_reason = "when-full is drop-idle or refuse";
-		return -EINVAL;
+		return found;
 	}
-	*ret_refuse = text[0] == 'r';
+	*ret_refuse = found == 1;
 	return 0;
 }
 

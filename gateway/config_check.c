@@ -11,21 +11,6 @@ static int refuse(struct config_tree *tree, cfg_t *cfg, const char *name, const 
 		config_tree_text_of(cfg, name), reason);
 }
 
-static int walk_word(struct config_tree *tree, cfg_t *cfg, const char *name,
-	const char *const *words, size_t n, const char *reason, unsigned *ret_word)
-{
-	const char *text = config_tree_text_of(cfg, name);
-
-	if (!text)
-		return 0;
-	for (size_t i = 0; i < n; i++)
-		if (words[i] && strcmp(text, words[i]) == 0) {
-			*ret_word = (unsigned)i;
-			return 0;
-		}
-	return refuse(tree, cfg, name, reason);
-}
-
 static int walk_text(struct config_tree *tree, cfg_t *cfg, const char *name, char **ret_text)
 {
 	const char *text = config_tree_text_of(cfg, name);
@@ -178,7 +163,7 @@ static int walk_way(struct config_tree *tree, struct config_check *check, cfg_t 
 	int err = config_tree_get_number(tree, cfg, "port", 1, 65535, &port);
 
 	if (!err)
-		err = walk_word(
+		err = config_tree_get_word(
 			tree, cfg, "header", headers, 4, "header is local, proxy or none", &header);
 	if (err)
 		return err;
@@ -196,7 +181,7 @@ int config_check_walk(struct config_tree *tree, struct config_pool *pool, cfg_t 
 	static const char *const types[] = { NULL, "tcp", "http", "send-expect", "udp" };
 	struct config_check *check = &pool->check;
 	unsigned type = CONFIG_CHECK_TCP;
-	int err = walk_word(
+	int err = config_tree_get_word(
 		tree, cfg, "type", types, 5, "type is tcp, http, send-expect or udp", &type);
 
 	check->type = (enum config_check_type)type;

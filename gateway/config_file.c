@@ -160,7 +160,6 @@ static int walk_timeouts(struct parse *parse, cfg_t *cfg, struct config_timeouts
 	if (!err)
 		err = config_tree_get_duration(
 			parse->tree, cfg, "connect-total", &connect, &timeouts->connect_total_ms);
-
 	if (!err)
 		err = config_tree_get_duration(parse->tree, cfg, "idle", &idle, &timeouts->idle_ms);
 	if (!err)
@@ -463,17 +462,13 @@ static int walk_notrack(struct parse *parse, cfg_t *cfg, enum config_notrack *re
 	static const char *const words[] = { [CONFIG_NOTRACK_AUTO] = "auto",
 		[CONFIG_NOTRACK_YES] = "yes",
 		[CONFIG_NOTRACK_NO] = "no" };
-	const char *text = config_tree_text_of(cfg, "notrack");
+	unsigned word = *ret_notrack;
+	int err = config_tree_get_word(
+		parse->tree, cfg, "notrack", words, 3, "notrack is auto, yes or no", &word);
 
-	if (!text)
-		return 0;
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-		if (strcmp(text, words[i]) == 0) {
-			*ret_notrack = (enum config_notrack)i;
-			return 0;
-		}
-	return config_tree_fail(parse->tree, config_tree_line_of(parse->tree, cfg, "notrack"),
-		"notrack \"%.100s\": notrack is auto, yes or no", text);
+	if (!err)
+		*ret_notrack = (enum config_notrack)word;
+	return err;
 }
 
 static int walk_network(struct parse *parse, cfg_t *cfg)

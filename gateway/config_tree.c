@@ -382,6 +382,22 @@ int config_tree_get_bool(struct config_tree *tree, cfg_t *cfg, const char *name,
 	return 0;
 }
 
+int config_tree_get_word(struct config_tree *tree, cfg_t *cfg, const char *name,
+	const char *const *words, size_t n, const char *reason, unsigned *ret_word)
+{
+	const char *text = config_tree_text_of(cfg, name);
+
+	if (!text)
+		return 0;
+	for (size_t i = 0; i < n; i++)
+		if (words[i] && strcmp(text, words[i]) == 0) {
+			*ret_word = (unsigned)i;
+			return 0;
+		}
+	return config_tree_refused(
+		tree, config_tree_line_of(tree, cfg, name), -EINVAL, name, text, reason);
+}
+
 /* ---- the passes ---- */
 
 static int scan_pass(struct config_tree *tree, const char *text, size_t len)

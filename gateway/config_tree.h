@@ -59,3 +59,7 @@ int config_tree_get_duration(struct config_tree *tree, cfg_t *cfg, const char *n
 	const struct config_tree_range *range, uint32_t *ret_ms);
 
 int config_tree_get_bool(struct config_tree *tree, cfg_t *cfg, const char *name, bool *ret_value);
+
+/* The index of the option's word among n, of which NULL is none; reason says which there are. */
+int config_tree_get_word(struct config_tree *tree, cfg_t *cfg, const char *name,
+	const char *const *words, size_t n, const char *reason, unsigned *ret_word);

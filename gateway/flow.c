@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "log.h"
 
 /*
  * Theory of operation
@@ -120,6 +121,28 @@ void flow_set_backend(struct flow *flow, struct pool *pool, uint16_t backend)
 	assert(flow->n_tried < CONFIG_ATTEMPTS_MAX);
 	flow->tried[flow->n_tried++] = backend;
 	pool_take(pool, backend);
+}
+
+void flow_backend_failed(struct flow_table *table, const struct flow *flow, int error)
+{
+	char backend[SOCKADDR_TEXT_MAX];
+
+	if (!flow->pool || !pool_failed(flow->pool, flow_backend(flow), table->loop->now_ms))
+		return;
+	stats_add(table->stats, STATS_CIRCUIT_OPENED, 1);
+	log_warning("pool %s: backend %s is left out: %u %s in a row failed, the last by: %s",
+		flow->pool->config->name, sockaddr_format(&flow->backend, backend),
+		flow->pool->config->circuit_failures,
+		flow_is_session(flow) ? "sessions" : "connections", strerror(error));
+}
+
+void flow_backend_answered(const struct flow *flow)
+{
+	char backend[SOCKADDR_TEXT_MAX];
+
+	if (flow->pool && pool_answered(flow->pool, flow_backend(flow)))
+		log_info("pool %s: backend %s answers again", flow->pool->config->name,
+			sockaddr_format(&flow->backend, backend));
 }
 
 void flow_end(

@@ -140,6 +140,13 @@ void flow_end(struct flow_table *table, struct flow *flow, enum access_log_end e
 
 /* The flow goes to the pool's backend now, and counts as that one's; pool NULL: as nobody's. */
 void flow_set_backend(struct flow *flow, struct pool *pool, uint16_t backend);
+/*
+ * The flow's backend could not be had, or has answered: counted for its circuit, and said when that
+ * opens or its failures end. error: an errno.
+ */
+void flow_backend_failed(struct flow_table *table, const struct flow *flow, int error);
+void flow_backend_answered(const struct flow *flow);
+
 /* The backend that it counts as, of flow->pool, which is not NULL. */
 static inline uint16_t flow_backend(const struct flow *flow)
 {

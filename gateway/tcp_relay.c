@@ -493,31 +493,6 @@ static bool is_worth_another(int error)
 	}
 }
 
-static void note_failure(struct tcp_relay *relay, const struct flow *flow, int error)
-{
-	char backend[SOCKADDR_TEXT_MAX];
-
-	if (!flow->pool || error == EADDRNOTAVAIL || error == EADDRINUSE)
-		return;
-	if (!pool_failed(flow->pool, flow_backend(flow), relay->loop->now_ms))
-		return;
-	stats_add(relay->stats, STATS_CIRCUIT_OPENED, 1);
-	log_warning("pool %s: backend %s is left out: %u connections in a row failed, the last by: "
-		    "%s",
-		flow->pool->config->name, sockaddr_format(&flow->backend, backend),
-		flow->pool->config->circuit_failures, strerror(error));
-}
-
-static void backend_answered(struct tcp_relay *relay, const struct flow *flow)
-{
-	char backend[SOCKADDR_TEXT_MAX];
-
-	(void)relay;
-	if (flow->pool && pool_answered(flow->pool, flow_backend(flow)))
-		log_info("pool %s: backend %s answers again", flow->pool->config->name,
-			sockaddr_format(&flow->backend, backend));
-}
-
 /* Chooses a backend that was not tried and sets out for it. 0 or a negative errno. */
 static int attempt(struct tcp_relay *relay, struct flow *flow)
 {
@@ -548,7 +523,8 @@ static void attempt_failed(struct tcp_relay *relay, struct flow *flow, int error
 	int err;
 
 	while (is_worth_another(error)) {
-		note_failure(relay, flow, error);
+		if (error != EADDRNOTAVAIL && error != EADDRINUSE)
+			flow_backend_failed(relay->flows, flow, error);
 		if (!flow->pool || flow->n_tried >= flow->pool->config->attempts ||
 			relay->loop->now_ms >= total_deadline(flow))
 			break;
@@ -595,7 +571,7 @@ static void on_connecting(
 	}
 	if (!(events & EPOLLOUT))
 		return;
-	backend_answered(relay, flow);
+	flow_backend_answered(flow);
 	flow->connected_us = relay->loop->now_us;
 	flow_open(relay, flow);
 }

@@ -373,8 +373,7 @@ void udp_answers_add(struct udp_answers *answers, int fd, sa_family_t family,
 			v6 ? IPV6_TCLASS : IP_TOS, &traffic_class, sizeof(traffic_class));
 	answers->segments[i] = 1;
 	if (message->segment < message->len) {
-		answers->segments[i] =
-			(uint16_t)((message->len + message->segment - 1) / message->segment);
+		answers->segments[i] = (uint16_t)udp_message_datagrams(message);
 		put_control(header, answers->control[i], IPPROTO_UDP, UDP_SEGMENT, &segment,
 			sizeof(segment));
 	}

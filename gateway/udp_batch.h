@@ -29,6 +29,12 @@ struct udp_message {
 	bool whole; /* false: it did not fit */
 };
 
+/* How many datagrams the message is: a run has several. */
+static inline size_t udp_message_datagrams(const struct udp_message *message)
+{
+	return message->segment ? (message->len + message->segment - 1) / message->segment : 1;
+}
+
 /* Room for UDP_BATCH_MAX messages. */
 struct udp_batch {
 	uint8_t *data;

@@ -46,11 +46,6 @@ static struct udp_relay *relay_of(const struct udp_sessions *sessions)
 	return list_entry(sessions, struct udp_relay, sessions);
 }
 
-static size_t datagrams_in(const struct udp_message *message)
-{
-	return message->segment ? (message->len + message->segment - 1) / message->segment : 1;
-}
-
 /* ---- telling clients ---- */
 
 static void tell(struct udp_relay *relay, enum icmp_error_kind kind, uint32_t mtu,
@@ -370,7 +365,8 @@ static void put_aside(
 		&relay->newcomers[(relay->newcomers_head + relay->n_newcomers) % NEWCOMERS_MAX];
 
 	if (message->len > NEWCOMER_BYTES || relay->n_newcomers == NEWCOMERS_MAX) {
-		stats_add(relay->sessions.stats, STATS_DROPPED_BUSY, datagrams_in(message));
+		stats_add(
+			relay->sessions.stats, STATS_DROPPED_BUSY, udp_message_datagrams(message));
 		return;
 	}
 	newcomer->listener = listener;
@@ -411,7 +407,7 @@ static size_t serve_stretch(
 	do
 		count = take_apart(&messages[next++], datagrams, count);
 	while (next < n && same_session(&messages[first], &messages[next]) &&
-		count + datagrams_in(&messages[next]) <= STRETCH_MAX);
+		count + udp_message_datagrams(&messages[next]) <= STRETCH_MAX);
 	to_server(relay, flow, datagrams, count);
 	return next;
 }
@@ -460,7 +456,7 @@ bool udp_relay_busy(const struct udp_relay *relay)
 static void to_client(struct udp_relay *relay, struct flow *flow, const struct udp_message *message)
 {
 	const struct udp_listener *listener = flow->session.at;
-	size_t n = datagrams_in(message);
+	size_t n = udp_message_datagrams(message);
 
 	if (!message->whole || !sockaddr_equal(&message->peer, &flow->backend)) {
 		stats_add(relay->sessions.stats, STATS_DROPPED_STRANGER, n);

@@ -104,11 +104,10 @@ static bool evict(struct udp_sessions *sessions, struct udp_listener *listener)
 static void drop(struct udp_sessions *sessions, const struct udp_listener *listener,
 	const struct udp_message *message, enum stats_counter counter, const char *reason)
 {
-	size_t n = message->segment ? (message->len + message->segment - 1) / message->segment : 1;
 	char client[SOCKADDR_TEXT_MAX];
 	unsigned suppressed = 0;
 
-	stats_add(sessions->stats, counter, n);
+	stats_add(sessions->stats, counter, udp_message_datagrams(message));
 	if (log_allowed(&sessions->log, sessions->loop->now_ms, &suppressed))
 		log_warning("listener %s: datagram of client %s dropped: %s (%u more like this)",
 			listener->config->name, sockaddr_format(&message->peer, client), reason,
@@ -448,29 +447,18 @@ void udp_session_sent(struct udp_sessions *sessions, struct flow *flow)
 
 void udp_session_refused(struct udp_sessions *sessions, struct flow *flow)
 {
-	char backend[SOCKADDR_TEXT_MAX];
-
-	if (flow->pool && pool_failed(flow->pool, flow_backend(flow), sessions->loop->now_ms)) {
-		stats_add(sessions->stats, STATS_CIRCUIT_OPENED, 1);
-		log_warning("pool %s: backend %s is left out: %u sessions in a row were refused",
-			flow->pool->config->name, sockaddr_format(&flow->backend, backend),
-			flow->pool->config->circuit_failures);
-	}
+	flow_backend_failed(sessions->flows, flow, ECONNREFUSED);
 	udp_session_end(sessions, flow, ACCESS_LOG_REFUSED, ACCESS_LOG_BY_BACKEND);
 }
 
 void udp_session_answered(struct udp_sessions *sessions, struct flow *flow)
 {
-	char backend[SOCKADDR_TEXT_MAX];
-
 	flow->active_ms = sessions->loop->now_ms;
 	if (flow->session.answered)
 		return;
 	flow->session.answered = true;
 	flow->connected_us = sessions->loop->now_us;
-	if (flow->pool && pool_answered(flow->pool, flow_backend(flow)))
-		log_info("pool %s: backend %s answers again", flow->pool->config->name,
-			sockaddr_format(&flow->backend, backend));
+	flow_backend_answered(flow);
 }
 
 /* ---- all of them ---- */
