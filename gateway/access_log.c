@@ -109,3 +109,38 @@ int access_log_format(const struct access_log_record *record, char *buf, size_t 
 	buf[len] = '\0';
 	return 0;
 }
+
+enum access_log_end access_log_end_of_error(int error)
+{
+	switch (error) {
+	case ECONNRESET:
+	case EPIPE: /* a reset after the FIN */
+	case ECONNABORTED:
+		return ACCESS_LOG_RESET;
+	case ETIMEDOUT:
+		return ACCESS_LOG_DEAD_PEER;
+	case ENETUNREACH:
+	case EHOSTUNREACH:
+	case ENETDOWN:
+	case EHOSTDOWN:
+		return ACCESS_LOG_UNREACHABLE;
+	default:
+		return ACCESS_LOG_ERROR;
+	}
+}
+
+enum access_log_end access_log_end_of_connect(int error)
+{
+	switch (error) {
+	case ECONNREFUSED:
+	case ECONNRESET:
+		return ACCESS_LOG_REFUSED;
+	case ETIMEDOUT:
+		return ACCESS_LOG_CONNECT_TIMEOUT;
+	case EADDRNOTAVAIL:
+	case EADDRINUSE:
+		return ACCESS_LOG_NO_SOURCE_PORT;
+	default:
+		return access_log_end_of_error(error);
+	}
+}

@@ -75,3 +75,7 @@ int access_log_format(const struct access_log_record *record, char *buf, size_t 
 
 const char *access_log_end_name(enum access_log_end end);
 const char *access_log_by_name(enum access_log_by by);
+
+/* What a socket's error says about the end of its flow, in the middle of it or while connecting. */
+enum access_log_end access_log_end_of_error(int error);
+enum access_log_end access_log_end_of_connect(int error);

@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -17,6 +16,7 @@
 #include "identity.h"
 #include "peer_watch.h"
 #include "target.h"
+#include "tcp_connect.h"
 
 /*
  * Theory of operation
@@ -58,22 +58,6 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-static int set_int(int fd, int level, int option, int value)
-{
-	return setsockopt(fd, level, option, &value, sizeof(value)) < 0 ? -errno : 0;
-}
-
-/* The socket's pending error, which this clears; 0 if none. */
-static int take_error(int fd)
-{
-	int error = 0;
-	socklen_t len = sizeof(error);
-
-	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
-		return errno;
-	return error;
-}
-
 /* ---- the end of a flow ---- */
 
 static void finish(
@@ -100,46 +84,10 @@ static enum access_log_by by_side(enum flow_side_id id)
 	return id == FLOW_CLIENT ? ACCESS_LOG_BY_CLIENT : ACCESS_LOG_BY_BACKEND;
 }
 
-/* What a socket error in the middle of a flow says about its end. */
-static enum access_log_end end_of_error(int error)
-{
-	switch (error) {
-	case ECONNRESET:
-	case EPIPE: /* a reset after the FIN */
-	case ECONNABORTED:
-		return ACCESS_LOG_RESET;
-	case ETIMEDOUT:
-		return ACCESS_LOG_DEAD_PEER;
-	case ENETUNREACH:
-	case EHOSTUNREACH:
-	case ENETDOWN:
-	case EHOSTDOWN:
-		return ACCESS_LOG_UNREACHABLE;
-	default:
-		return ACCESS_LOG_ERROR;
-	}
-}
-
-static enum access_log_end end_of_connect(int error)
-{
-	switch (error) {
-	case ECONNREFUSED:
-	case ECONNRESET:
-		return ACCESS_LOG_REFUSED;
-	case ETIMEDOUT:
-		return ACCESS_LOG_CONNECT_TIMEOUT;
-	case EADDRNOTAVAIL:
-	case EADDRINUSE:
-		return ACCESS_LOG_NO_SOURCE_PORT;
-	default:
-		return end_of_error(error);
-	}
-}
-
 /* The backend could not be reached: the client gets a reset, the log the reason. */
 static void connect_failed(struct tcp_relay *relay, struct flow *flow, int error)
 {
-	enum access_log_end end = end_of_connect(error);
+	enum access_log_end end = access_log_end_of_connect(error);
 	enum access_log_by by =
 		end == ACCESS_LOG_REFUSED ? ACCESS_LOG_BY_BACKEND : ACCESS_LOG_BY_GATEWAY;
 	char client[SOCKADDR_TEXT_MAX], backend[SOCKADDR_TEXT_MAX] = "none";
@@ -301,10 +249,10 @@ static void serve_stream(struct tcp_relay *relay, struct flow *flow, enum flow_s
 		stream_ended(relay, flow, from_id);
 		break;
 	case STREAM_FROM_ERROR:
-		side_failed(relay, flow, from_id, end_of_error(error));
+		side_failed(relay, flow, from_id, access_log_end_of_error(error));
 		break;
 	case STREAM_TO_ERROR:
-		side_failed(relay, flow, flow_other(from_id), end_of_error(error));
+		side_failed(relay, flow, flow_other(from_id), access_log_end_of_error(error));
 		break;
 	}
 }
@@ -328,12 +276,12 @@ static void flow_open(struct tcp_relay *relay, struct flow *flow)
 		status = stream_open(&relay->streams, &client->stream, &client->end, &backend->end,
 			header, len, &error);
 		if (status == STREAM_FROM_ERROR) {
-			finish(relay, flow, end_of_error(error), ACCESS_LOG_BY_CLIENT);
+			finish(relay, flow, access_log_end_of_error(error), ACCESS_LOG_BY_CLIENT);
 			return;
 		}
 		flow->state = FLOW_RELAYING;
 		if (status == STREAM_TO_ERROR) {
-			side_failed(relay, flow, FLOW_BACKEND, end_of_error(error));
+			side_failed(relay, flow, FLOW_BACKEND, access_log_end_of_error(error));
 			return;
 		}
 	}
@@ -364,135 +312,6 @@ static void flow_serve(struct tcp_relay *relay, struct flow *flow)
 
 /* ---- the way to a backend ---- */
 
-/*
- * Makes the socket what a backend's must be, and starts to connect. header: data follows at once
- * and can carry the handshake's last acknowledgement. 0 or a negative errno.
- */
-static int backend_connect(
-	int fd, const struct sockaddr_any *source, const struct sockaddr_any *backend, bool header)
-{
-	const struct linger reset = { .l_onoff = 1, .l_linger = 0 };
-	int err;
-
-	err = set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-	if (!err)
-		err = set_int(fd, SOL_SOCKET, SO_OOBINLINE, 1);
-	if (!err && setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)) < 0)
-		err = -errno;
-	if (!err && header)
-		err = set_int(fd, IPPROTO_TCP, TCP_QUICKACK, 0);
-	/*
-	 * The port is chosen by connect(), so that one is free as long as the whole tuple is. A
-	 * client's own port may be in use towards another server.
-	 */
-	if (!err && source)
-		err = sockaddr_port(source) ? set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1)
-					    : set_int(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
-	if (!err && source && bind(fd, &source->sa, sockaddr_len(source)) < 0)
-		err = -errno;
-	if (!err && connect(fd, &backend->sa, sockaddr_len(backend)) < 0 && errno != EINPROGRESS)
-		err = -errno;
-	return err;
-}
-
-/* For the next attempt: as nothing had happened. */
-static int renew_socket(struct flow_side *side)
-{
-	close(side->end.fd);
-	side->end = (struct stream_end){
-		.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0),
-	};
-	return side->end.fd < 0 ? -errno : 0;
-}
-
-/* One that shows the client's address cannot be made here; it keeps that address, and its options.
- */
-static int reuse_socket(struct flow_side *side, const struct sockaddr_any *backend)
-{
-	const struct sockaddr none = { .sa_family = AF_UNSPEC };
-	const int fd = side->end.fd;
-
-	side->end = (struct stream_end){ .fd = fd };
-	(void)take_error(fd);
-	if (connect(fd, &none, sizeof(none)) < 0)
-		return -errno;
-	return connect(fd, &backend->sa, sockaddr_len(backend)) < 0 && errno != EINPROGRESS ? -errno
-											    : 0;
-}
-
-/* Connects from one source address after the other until one has a free port. */
-static int backend_start(struct tcp_relay *relay, struct flow *flow)
-{
-	struct flow_side *side = &flow->side[FLOW_BACKEND];
-	bool header = flow->identity == IDENTITY_PROXY_V2 || flow->identity == IDENTITY_PROXY_V1;
-	bool transparent = flow->identity == IDENTITY_TRANSPARENT;
-	bool again = flow->n_tried > 1;
-	struct pool *pool = flow->pool;
-	size_t tries =
-		pool && pool->config->n_sources && !transparent ? pool->config->n_sources : 1;
-	socklen_t len = sizeof(flow->source);
-	int err = 0;
-
-	if (again && transparent)
-		return reuse_socket(side, &flow->backend);
-	if (again)
-		err = renew_socket(side);
-	if (err)
-		return err;
-	for (;;) {
-		const struct sockaddr_any *source = transparent ? &flow->client
-						    : pool	? pool_source(pool)
-								: NULL;
-
-		err = backend_connect(side->end.fd, source, &flow->backend, header);
-		if (err != -EADDRNOTAVAIL || --tries == 0)
-			break;
-		err = renew_socket(side);
-		if (err)
-			return err;
-	}
-	if (err)
-		return err;
-	if (getsockname(side->end.fd, &flow->source.sa, &len) < 0)
-		return -errno;
-	/* A connection from a port to itself succeeds, and is no backend. */
-	if (sockaddr_equal(&flow->source, &flow->backend))
-		return -ECONNREFUSED;
-	return loop_add(relay->loop, side->end.fd, EVENTS, &side->source);
-}
-
-static uint64_t total_deadline(const struct flow *flow)
-{
-	const struct config_timeouts *timeouts = &flow->listener->timeouts;
-	uint64_t total_ms = timeouts->connect_total_ms ? timeouts->connect_total_ms
-						       : 2ULL * timeouts->connect_ms;
-
-	return flow->accepted_us / 1000 + total_ms;
-}
-
-static uint64_t attempt_deadline(const struct flow *flow)
-{
-	return min_u64(
-		flow->attempt_ms + flow->listener->timeouts.connect_ms, total_deadline(flow));
-}
-
-/* Errors that another backend may not have. What is wrong with us is wrong there, too. */
-static bool is_worth_another(int error)
-{
-	switch (error) {
-	case ECONNREFUSED:
-	case ECONNRESET:
-	case ETIMEDOUT:
-	case EHOSTUNREACH:
-	case ENETUNREACH:
-	case EADDRNOTAVAIL: /* every server has ports of its own */
-	case EADDRINUSE:
-		return true;
-	default:
-		return false;
-	}
-}
-
 /* Chooses a backend that was not tried and sets out for it. 0 or a negative errno. */
 static int attempt(struct tcp_relay *relay, struct flow *flow)
 {
@@ -511,9 +330,9 @@ static int attempt(struct tcp_relay *relay, struct flow *flow)
 	flow->backend = target.addr;
 	flow_set_backend(flow, target.pool, target.backend);
 	flow->attempt_ms = relay->loop->now_ms;
-	err = backend_start(relay, flow);
+	err = tcp_connect_start(relay->loop, flow, EVENTS);
 	if (!err)
-		loop_timer_set(relay->loop, &flow->timer, attempt_deadline(flow));
+		loop_timer_set(relay->loop, &flow->timer, tcp_connect_attempt_deadline(flow));
 	return err;
 }
 
@@ -522,11 +341,11 @@ static void attempt_failed(struct tcp_relay *relay, struct flow *flow, int error
 {
 	int err;
 
-	while (is_worth_another(error)) {
+	while (tcp_connect_worth_another(error)) {
 		if (error != EADDRNOTAVAIL && error != EADDRINUSE)
 			flow_backend_failed(relay->flows, flow, error);
 		if (!flow->pool || flow->n_tried >= flow->pool->config->attempts ||
-			relay->loop->now_ms >= total_deadline(flow))
+			relay->loop->now_ms >= tcp_connect_total_deadline(flow))
 			break;
 		err = attempt(relay, flow);
 		if (err == -ENOENT)
@@ -558,11 +377,11 @@ static void note_events(struct stream_end *end, uint32_t events)
 static void on_connecting(
 	struct tcp_relay *relay, struct flow *flow, enum flow_side_id id, uint32_t events)
 {
-	int error = events & EPOLLERR ? take_error(flow->side[id].end.fd) : 0;
+	int error = events & EPOLLERR ? tcp_connect_take_error(flow->side[id].end.fd) : 0;
 
 	if (id == FLOW_CLIENT) {
 		if (error)
-			finish(relay, flow, end_of_error(error), ACCESS_LOG_BY_CLIENT);
+			finish(relay, flow, access_log_end_of_error(error), ACCESS_LOG_BY_CLIENT);
 		return;
 	}
 	if (error) {
@@ -589,9 +408,9 @@ static void on_side_event(struct flow *flow, enum flow_side_id id, uint32_t even
 		return;
 	}
 	if (flow->state == FLOW_RELAYING && (events & EPOLLERR)) {
-		error = take_error(flow->side[id].end.fd);
+		error = tcp_connect_take_error(flow->side[id].end.fd);
 		if (error) {
-			side_failed(relay, flow, id, end_of_error(error));
+			side_failed(relay, flow, id, access_log_end_of_error(error));
 			return;
 		}
 	}
@@ -655,7 +474,7 @@ static void relaying_due(struct tcp_relay *relay, struct flow *flow)
 
 static void connecting_due(struct tcp_relay *relay, struct flow *flow)
 {
-	uint64_t due = attempt_deadline(flow);
+	uint64_t due = tcp_connect_attempt_deadline(flow);
 
 	if (relay->loop->now_ms >= due)
 		attempt_failed(relay, flow, ETIMEDOUT);

@@ -1,0 +1,30 @@
+/*
+ * tcp_connect - a flow's way to its backend: the socket, the source address, the deadlines.
+ *
+ * Which backend that is, and what becomes of the flow, is the business of tcp_relay.h.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "flow.h"
+#include "loop.h"
+
+/*
+ * Sets out for flow->backend, from one source address of the pool after the other until one has a
+ * free port, and watches the socket for events. It takes the descriptor that the flow has for its
+ * first attempt, and makes a new one for each later one. 0 or a negative errno; flow->source is
+ * known then.
+ */
+int tcp_connect_start(struct loop *loop, struct flow *flow, uint32_t events);
+
+/* In milliseconds of the loop's clock: for all attempts, and for the one that runs. */
+uint64_t tcp_connect_total_deadline(const struct flow *flow);
+uint64_t tcp_connect_attempt_deadline(const struct flow *flow);
+
+/* Errors that another backend may not have. What is wrong with us is wrong there, too. */
+bool tcp_connect_worth_another(int error);
+
+/* The socket's pending error, which this clears; 0 if none. */
+int tcp_connect_take_error(int fd);
