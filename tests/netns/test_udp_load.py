@@ -101,7 +101,7 @@ def test_flood_of_forged_sources(site, start, gateway, prefix, bits):
     thread.start()
     try:
         flood = json.loads(site.client.run(
-            [tool("udpflood"), prefix, str(bits), VIP6, str(FRONT), str(FLOOD)], timeout=300).stdout)
+            [tool("flood"), "udp", prefix, str(bits), VIP6, str(FRONT), str(FLOOD)], timeout=300).stdout)
     finally:
         stop.set()
         thread.join(60)

@@ -25,6 +25,8 @@ Each of site.client, site.gateway, site.server is a Namespace:
   wait_listening(port), counters(), sysctl(), pids()
   network()                                            all that the kernel was told, to compare
 
+web.py has servers that can be ended one by one, and clients that come at a steady pace.
+
 Nothing is ever left behind: a guardian process ends what runs in the namespaces when the Site is closed or
 its owner dies, however it dies. Wait with wait_until(condition, what), never for a time.
 """
