@@ -203,6 +203,27 @@ static int lock(int fd, unsigned wait_ms)
 	return 0;
 }
 
+/* A new file becomes the directory's owner's. The descriptor or a negative errno. */
+static int open_or_create(int dir)
+{
+	const int flags = O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+	int fd = openat(dir, FILE_NAME, flags | O_CREAT | O_EXCL, 0600);
+	struct stat status;
+
+	if (fd < 0) {
+		fd = errno == EEXIST ? openat(dir, FILE_NAME, flags) : -1;
+		return fd < 0 ? -errno : fd;
+	}
+	if (fstat(dir, &status) < 0 || (geteuid() == 0 && status.st_uid != 0 &&
+					       fchown(fd, status.st_uid, status.st_gid) < 0)) {
+		int err = -errno;
+
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
 int net_journal_open(struct net_journal *journal, const char *directory, unsigned wait_ms,
 	struct net_journal_past *ret_past)
 {
@@ -214,12 +235,10 @@ int net_journal_open(struct net_journal *journal, const char *directory, unsigne
 	dir = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
 		return -errno;
-	fd = openat(dir, FILE_NAME,
-		O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
-	err = fd < 0 ? -errno : 0;
+	fd = open_or_create(dir);
 	close(dir);
-	if (err)
-		return err;
+	if (fd < 0)
+		return fd;
 	if ((err = lock(fd, wait_ms)) || (err = read_file(fd, &past))) {
 		close(fd);
 		return err;

@@ -35,7 +35,8 @@ struct net_journal_past {
 };
 
 /*
- * Opens directory/net.journal, creating both, and locks it, waiting for up to wait_ms. 0;
+ * Opens directory/net.journal, creating both, and locks it, waiting for up to wait_ms. A file that
+ * root creates is the directory's owner's, who may be a daemon of its own user. 0;
  * -EWOULDBLOCK: another process keeps the lock; or a negative errno. ret_past may be NULL. A file
  * that cannot be made sense of counts as interrupted at step 0.
  */

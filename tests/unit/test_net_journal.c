@@ -196,6 +196,30 @@ static void test_not_a_file(void **state)
 	assert_int_equal(journal.fd, -1);
 }
 
+/* A daemon that owns the directory and is not root can write what root began there. */
+static void test_owner(void **state)
+{
+	struct fixture *f = *state;
+	struct net_journal journal;
+	struct stat status;
+
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(mkdir(f->directory, 0755), 0);
+	assert_int_equal(chown(f->directory, 4711, 4712), 0);
+	assert_int_equal(net_journal_open(&journal, f->directory, 100, NULL), 0);
+	net_journal_close(&journal);
+	assert_int_equal(stat(f->file, &status), 0);
+	assert_int_equal(status.st_uid, 4711);
+	assert_int_equal(status.st_gid, 4712);
+	/* What was there already stays whose it is. */
+	assert_int_equal(chown(f->file, 4713, 4713), 0);
+	assert_int_equal(net_journal_open(&journal, f->directory, 100, NULL), 0);
+	net_journal_close(&journal);
+	assert_int_equal(stat(f->file, &status), 0);
+	assert_int_equal(status.st_uid, 4713);
+}
+
 /* A record that does not fit leaves no half line behind; the next that fits is readable. */
 static void test_full(void **state)
 {
@@ -228,6 +252,7 @@ int main(void)
 		cmocka_unit_test(test_nonsense),
 		cmocka_unit_test_setup_teardown(test_lock, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_not_a_file, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_owner, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_full, set_up, tear_down),
 	};
 
