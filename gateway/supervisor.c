@@ -371,7 +371,9 @@ static void start_draining(struct supervisor *supervisor)
 
 	log_info("stopping: no more clients are accepted, live flows may finish for %u s",
 		drain_ms / 1000);
-	sd_notify(0, "STOPPING=1\nSTATUS=Draining");
+	/* Without the last line systemd would kill us before the drain is over. */
+	sd_notifyf(0, "STOPPING=1\nSTATUS=Draining\nEXTEND_TIMEOUT_USEC=%llu",
+		1000ULL * (drain_ms + 2 * END_GRACE_MS));
 	supervisor->state = DRAINING;
 	tell_workers(supervisor, WORKER_DRAIN);
 	/* The workers have taken what was in their queues, or will; new clients are refused. */
