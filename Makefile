@@ -22,17 +22,20 @@ sbindir    = $(PREFIX)/sbin
 libdir     = $(PREFIX)/lib
 includedir = $(PREFIX)/include
 mandir     = $(PREFIX)/share/man
+completiondir = $(PREFIX)/share/bash-completion/completions
 sysconfdir = /etc
 
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wpointer-arith -Wcast-align \
         -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition -Wwrite-strings \
         -Wundef -Wvla -Wformat=2 -Wswitch-enum -Wimplicit-fallthrough \
-        -Wdouble-promotion -Werror
-HARDEN := -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE \
-          -D_FORTIFY_SOURCE=2
+        -Wdouble-promotion
+# Empty where the compiler is not ours to choose: a new one may warn of what this one does not.
+WERROR ?= -Werror
+HARDEN := -fstack-protector-strong -fstack-clash-protection -fPIE -D_FORTIFY_SOURCE=2 \
+          $(shell $(CC) -fcf-protection -E -x c /dev/null > /dev/null 2>&1 && echo -fcf-protection)
 OPT     ?= -O2 -g
-CFLAGS_ALL  = -std=gnu17 -D_GNU_SOURCE -DSIXGATE_VERSION='"$(VERSION)"' $(WARN) $(OPT) $(HARDEN) \
-              $(CFLAGS) $(SAN) -MMD -MP
+CFLAGS_ALL  = -std=gnu17 -D_GNU_SOURCE -DSIXGATE_VERSION='"$(VERSION)"' $(WARN) $(WERROR) \
+              $(OPT) $(HARDEN) $(CFLAGS) $(SAN) -MMD -MP
 LDFLAGS_ALL = -pie -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,--as-needed $(LDFLAGS) $(SAN)
 
 # What each folder may see. proxyhdr/ and netlink/ are compiled without the tree's include path, so
@@ -100,7 +103,9 @@ $(B)/libproxyhdr.so.$(SO_VERSION): $(call obj,$(proxyhdr_src)) proxyhdr/libproxy
 
 $(B)/libproxyhdr.pc: proxyhdr/libproxyhdr.pc.in Makefile
 	@mkdir -p $(@D)
-	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' $< > $@
+	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|' \
+		-e 's|@LIBDIR@|$(patsubst $(PREFIX)/%,$${prefix}/%,$(libdir))|' \
+		-e 's|@VERSION@|$(VERSION)|' $< > $@
 
 $(B)/libnetlink.a: $(call obj,$(netlink_src))
 	@rm -f $@
@@ -179,7 +184,7 @@ format-check:
 
 install: all
 	install -d $(addprefix $(DESTDIR),$(bindir) $(sbindir) $(libdir)/pkgconfig $(includedir) \
-		$(mandir)/man1 $(mandir)/man3 $(mandir)/man5 $(mandir)/man8 \
+		$(mandir)/man1 $(mandir)/man3 $(mandir)/man5 $(mandir)/man8 $(completiondir) \
 		$(sysconfdir)/iproute2/rt_protos.d)
 	install -m 755 $(B)/proxyhdr $(DESTDIR)$(bindir)/
 	install -m 755 $(B)/sixgated $(B)/sixgatectl $(DESTDIR)$(sbindir)/
@@ -192,6 +197,7 @@ install: all
 	install -m 644 proxyhdr/libproxyhdr.3 $(DESTDIR)$(mandir)/man3/
 	install -m 644 gateway/sixgated.conf.5 $(DESTDIR)$(mandir)/man5/
 	install -m 644 gateway/sixgated.8 gateway/sixgatectl.8 $(DESTDIR)$(mandir)/man8/
+	install -m 644 gateway/sixgatectl.bash $(DESTDIR)$(completiondir)/sixgatectl
 	install -m 644 netlink/rt_protos.conf $(DESTDIR)$(sysconfdir)/iproute2/rt_protos.d/sixgate.conf
 
 clean:

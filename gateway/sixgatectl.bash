@@ -1,0 +1,42 @@
+# shellcheck shell=bash
+# Completion of sixgatectl(8) for bash.
+
+# Words that may follow those so far; none for what only the operator can know.
+_sixgatectl_words() {
+    case $1 in
+        "") echo "net doctor" ;;
+        net) echo "plan apply status teardown" ;;
+    esac
+}
+
+_sixgatectl() {
+    local cur prev words cword path="" word skip=0 options
+    options="--config --json --run-directory --no-connect --help --version"
+
+    _init_completion -n : || return
+    case $prev in
+        --config)
+            _filedir
+            return
+            ;;
+        --run-directory)
+            _filedir -d
+            return
+            ;;
+    esac
+    if [[ $cur == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
+        return
+    fi
+    for word in "${words[@]:1:cword-1}"; do
+        if ((skip)); then
+            skip=0
+        elif [[ $word == --config || $word == --run-directory ]]; then
+            skip=1
+        elif [[ $word != -* ]]; then
+            path+=${path:+ }$word
+        fi
+    done
+    mapfile -t COMPREPLY < <(compgen -W "$(_sixgatectl_words "$path")" -- "$cur")
+} &&
+    complete -F _sixgatectl sixgatectl
