@@ -20,8 +20,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "netns"))
 
 from bench_lab import MEASUREMENTS, Invalid, Lab, host_facts  # noqa: E402
-from bench_peers import DEFAULT_PEERS, PEERS  # noqa: E402
-from bench_report import ratio_table, summarize, table  # noqa: E402
+from bench_peers import DEFAULT_PEERS, FEATURE_PEERS, PEERS  # noqa: E402
+from bench_report import cost_table, ratio_table, summarize, table  # noqa: E402
 from netsite.site import terminated_as_exit  # noqa: E402
 
 OPEN_FILES = 20000
@@ -37,11 +37,15 @@ def parse_arguments():
     parser.add_argument("--only", type=names_in(MEASUREMENTS), default=list(MEASUREMENTS), metavar="A,B",
                         help="of " + ", ".join(MEASUREMENTS))
     parser.add_argument("--peers", type=names_in(PEERS), default=DEFAULT_PEERS, metavar="A,B",
-                        help="of " + ", ".join(PEERS) + "; all but haproxy-splice-1m if none is named")
+                        help="of " + ", ".join(PEERS) + "; without it " + ", ".join(DEFAULT_PEERS))
+    parser.add_argument("--features", action="store_true",
+                        help="sixgate with everything switched on beside sixgate as it is, and nobody else")
     parser.add_argument("--pin", action="store_true",
                         help="gateways on CPU 0, all else on CPU 1; by default the kernel places everything")
     parser.add_argument("--json", metavar="FILE", help="also write all samples, medians and ratios there")
     arguments = parser.parse_args()
+    if arguments.features:
+        arguments.peers = FEATURE_PEERS
     arguments.rounds = arguments.rounds or (3 if arguments.quick else 5)
     arguments.seconds = arguments.seconds or (1 if arguments.quick else 4)
     if arguments.rounds < 1 or arguments.seconds < 1:
@@ -128,9 +132,14 @@ def print_facts(known):
 
 def report(known, samples, failures, arguments):
     summary = summarize(samples, arguments.peers)
-    print(table(summary, arguments.peers))
-    print("\nEach as a ratio to the best of HAProxy and nginx / to the kernel, medians of the rounds' ratios:\n")
-    print(ratio_table(summary, arguments.peers))
+    if arguments.features:
+        print("What the others cost beside sixgate, in per cent of each figure; less than nothing is a gain. Medians of "
+              "the rounds,\nand between which of them the median lies with 95 per cent probability:\n")
+        print(cost_table(samples, summary, arguments.peers))
+    else:
+        print(table(summary, arguments.peers))
+        print("\nEach as a ratio to the best of HAProxy and nginx / to the kernel, medians of the rounds' ratios:\n")
+        print(ratio_table(summary, arguments.peers))
     for failure in failures:
         print(f"FAILED: {failure}")
     if arguments.json:

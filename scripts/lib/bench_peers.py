@@ -4,7 +4,7 @@ import subprocess
 from dataclasses import dataclass
 from typing import Callable, Optional
 
-from netsite import SERVER4, VIP6, build_dir
+from netsite import BACKENDS, SERVER4, VIP6, build_dir
 
 WEB_PORT = 80
 DIRECT_WEB_PORT = 8080
@@ -38,15 +38,45 @@ class Peer:
         return (VIP6, self.port + 1) if self.is_gateway else (SERVER4, BULK_PORT)
 
 
-def _sixgate(site, peer, wrapper):
-    return site.sixgated_config(f"""
+@dataclass(frozen=True)
+class Features:
+    """What is written into the parts of a configuration beside what every gateway needs."""
+    top: str = ""
+    listener: str = ""
+    pool: str = ""
+    backend: str = ""
+
+
+# Everything that a site may switch on together. What is measured has one server behind each listener, so a second
+# one stands by.
+ALL_FEATURES = Features(
+    pool=f"""
+    balance = least-connections  slow-start = 10s  attempts = 3
+    check {{ type = tcp  interval = 1s }}
+    backend "{BACKENDS[1]}:{WEB_PORT}" {{ backup = yes }}""",
+)
+
+
+def _sixgate(features=Features()):
+    def start(site, peer, wrapper):
+        parts = "".join(f"""
+listener "{name}" {{
+    bind = "[{VIP6}]:{port}"  pool = "{name}"  identity = proxy-v2 {features.listener}
+}}
+pool "{name}" {{
+    backend "{SERVER4}:{server_port}" {{ {features.backend} }} {features.pool}
+}}
+""" for name, port, server_port in (("web", peer.port, WEB_PORT), ("bulk", peer.port + 1, BULK_PORT)))
+        return site.sixgated_config(f"""
+run-directory = "{site.dir}/{peer.name}-run"
 workers = 1
 access-log = "off"
-listener "web" {{ bind = "[{VIP6}]:{peer.port}"  pool = "web"  identity = proxy-v2 }}
-listener "bulk" {{ bind = "[{VIP6}]:{peer.port + 1}"  pool = "bulk"  identity = proxy-v2 }}
-pool "web" {{ backend "{SERVER4}:{WEB_PORT}" {{}} }}
-pool "bulk" {{ backend "{SERVER4}:{BULK_PORT}" {{}} }}
-""", name=peer.name, wrapper=wrapper)
+{features.top}{parts}""", name=peer.name, wrapper=wrapper)
+    return start
+
+
+def _sixgate_version():
+    return _first_line(build_dir() / "sixgated", "--version")
 
 
 def _haproxy(options="", global_options=""):
@@ -101,15 +131,18 @@ def _haproxy_version():
 
 
 PEERS = {peer.name: peer for peer in (
-    Peer("sixgate", "PROXY v2", 8100, _sixgate, lambda: _first_line(build_dir() / "sixgated", "--version")),
+    Peer("sixgate", "PROXY v2", 8100, _sixgate(), _sixgate_version),
     Peer("haproxy", "mode tcp, PROXY v2", 8110, _haproxy(), _haproxy_version),
     Peer("haproxy-splice", "mode tcp, splice-request, splice-response, PROXY v2", 8120, _haproxy(SPLICE),
          _haproxy_version),
     Peer("haproxy-splice-1m", "the same with tune.pipesize 1048576", 8140,
          _haproxy(SPLICE, "tune.pipesize 1048576"), _haproxy_version),
     Peer("nginx", "stream, PROXY v1 (it has no v2)", 8130, _nginx, lambda: _first_line("nginx", "-v")),
+    Peer("sixgate-again", "the same, to see what chance makes of equals", 8150, _sixgate(), _sixgate_version),
+    Peer("sixgate-all", "everything switched on", 8160, _sixgate(ALL_FEATURES), _sixgate_version),
     Peer("kernel", "IPv4 routing through the gateway, no proxy, no header: the limit", 0, None,
          lambda: _first_line("uname", "-sr")),
 )}
 
-DEFAULT_PEERS = list(PEERS)
+FEATURE_PEERS = ["sixgate", "sixgate-again", "sixgate-all"]
+DEFAULT_PEERS = [name for name in PEERS if name not in FEATURE_PEERS[1:]]

@@ -1,6 +1,7 @@
 """From samples to medians, ratios and a table."""
 
 from dataclasses import dataclass
+from math import comb
 from statistics import median
 
 
@@ -113,4 +114,45 @@ def ratio_table(summary, peers):
         cells = (f"{_ratio_cell(entry, 'to_best_peer')} / {_ratio_cell(entry, 'to_limit')}"
                  for entry in result["peers"].values())
         rows.append([result["title"], "more" if result["more_is_better"] else "less", *cells])
+    return _render(rows)
+
+
+# ---- what features cost ------------------------------------------------------------------------
+
+
+def interval_of_median(values, confidence=0.95):
+    """Between which two of the values the median of what they are drawn from lies; None if they are too few. Of
+    n values the k lowest are all below it with a probability that only counting tells: no assumption is made of
+    how they are spread."""
+    values, n, outside, best = sorted(values), len(values), 0.0, None
+    for k in range((n + 1) // 2):
+        outside += 2 * comb(n, k) / 2 ** n
+        if outside > 1 - confidence:
+            break
+        best = values[k], values[n - 1 - k]
+    return best
+
+
+def _costs(samples, figure, peer):
+    """Of each round in per cent: how much more it took, or how much less was done."""
+    base, sign = samples.get(SUBJECT, {}), -1 if figure.more_is_better else 1
+    return [sign * 100 * (value / base[number] - 1) for number, value in samples.get(peer, {}).items()
+            if base.get(number)]
+
+
+def _cost_cell(costs):
+    if not costs:
+        return "–"
+    within = interval_of_median(costs)
+    return f"{median(costs):+.1f} %" + (f" ({within[0]:+.1f} to {within[1]:+.1f})" if within else "")
+
+
+def cost_table(samples, summary, peers):
+    """Each peer beside sixgate itself."""
+    others = [peer for peer in peers if peer != SUBJECT]
+    rows = [["", "unit", SUBJECT, *others]]
+    for name, result in summary.items():
+        figure = FIGURES[name]
+        rows.append([figure.title, figure.unit, _cell(result["peers"][SUBJECT], figure),
+                     *(_cost_cell(_costs(samples[name], figure, peer)) for peer in others)])
     return _render(rows)
