@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from netsite import CLIENT6, SERVER4, VIP6, build_dir, wait_until
 from netsite.web import Clients, outcomes, start_web
 
@@ -18,14 +19,15 @@ def flood(site):
                                       timeout=120).stdout)
 
 
-def test_real_clients_get_through(site, gateway):
+@pytest.mark.parametrize("bind", [f"[{VIP6}]:{FRONT}", f"[2001:db8:80::/64]:{FRONT}"])
+def test_real_clients_get_through(site, gateway, bind):
     """Ten times what may wait at all: at least 99 of 100 real handshakes come about, and are served."""
     start_web(site, SERVER4, PORT, "web")
     site.gateway.ip(f"route add default via {CLIENT6}")  # answers to nobody go there, and end there
     daemon = gateway(config=f"""run-directory = "{site.dir}/run"
         workers = {WORKERS}
         access-log = off
-        listener "l" {{ bind = "[{VIP6}]:{FRONT}" pool = "p" backlog = {BACKLOG} }}
+        listener "l" {{ bind = "{bind}" pool = "p" backlog = {BACKLOG} }}
         pool "p" {{ backend "{SERVER4}:{PORT}" {{}} }}
     """)
     before = site.gateway.counters()
@@ -36,7 +38,7 @@ def test_real_clients_get_through(site, gateway):
         came = clients.finish()
     served = [one for one in came if one.outcome == "ok"]
     cookies = after["TcpExt.SyncookiesSent"] - before["TcpExt.SyncookiesSent"]
-    print(f"\n{sent['sent']} forged SYNs in {sent['seconds']} s at {WORKERS} times a backlog of {BACKLOG}, "
+    print(f"\n{bind}: {sent['sent']} forged SYNs in {sent['seconds']} s at {WORKERS} times a backlog of {BACKLOG}, "
           f"{cookies} cookies; real clients: {outcomes(came)}, slowest {max(one.ms for one in came):.0f} ms")
     assert sent["sent"] == FLOOD and cookies > FLOOD / 2
     assert len(served) >= 0.99 * len(came) > 0

@@ -1,0 +1,121 @@
+"""Nothing that a client sends can become an identity: headers of every kind as its first bytes, seen by real servers."""
+
+import contextlib
+import re
+import socket
+
+import pytest
+from netsite import CLIENT4, CLIENT6, FRONT4, SERVER4, VIP4, VIP6, Site, wait_until
+from netsite.forged import ALL, FORGED
+from netsite.site import nginx_http_paths
+from wire import read_header
+
+NGINX, HAPROXY, RAW = 8000, 8001, 8002
+REQUEST = b"GET /after HTTP/1.0\r\n\r\n"
+# Who the server takes its client to be, in words that no client can write into the log.
+SEEN = re.compile(r"^seen (\S+) (\S+) (\S+) (\S+)$", re.M)
+LISTENERS = {
+    "proxy-v2": (f'bind = "[{VIP6}]:%d" identity = proxy-v2', VIP6),
+    "proxy-v1": (f'bind = "[{VIP6}]:%d" identity = proxy-v1', VIP6),
+    "transparent": ('bind = "*:%d" identity = transparent identity-ipv6 = proxy-v2', VIP6),
+    "prefix": ('bind = "[2001:db8:81::/64]:%d"', "2001:db8:81::7"),
+    "IPv4": ('bind = "203.0.113.80:%d"', VIP4),
+    "IPv4-mapped": ('bind = "[::]:%d" v6only = no', FRONT4),
+}
+
+
+@pytest.fixture(scope="module")
+def module_site():
+    with Site(ipv4_client=True) as made:
+        made.client.ip("route add 2001:db8:81::/64 via 2001:db8:1::1")
+        made.nginx(made.server, f"""
+events {{ worker_connections 1024; }}
+http {{
+    {nginx_http_paths()}
+    log_format seen 'seen $proxy_protocol_addr $proxy_protocol_port $proxy_protocol_server_addr $remote_addr';
+    access_log access.log seen;
+    server {{ listen {SERVER4}:{NGINX} proxy_protocol; location / {{ return 200 ok; }} }}
+}}
+""", [NGINX])
+        made.haproxy(made.server, f"""
+global
+    log stdout format raw local0
+defaults
+    mode http
+    log global
+    timeout client 10s
+    timeout http-request 10s
+frontend seen
+    bind {SERVER4}:{HAPROXY} accept-proxy
+    log-format "seen %ci %cp %[dst] %[src]"
+    http-request return status 200
+""", [HAPROXY])
+        yield made
+
+
+def seen_by(site, server):
+    path = site.dir / ("nginx/access.log" if server == NGINX else "haproxy.out")
+    return SEEN.findall(path.read_text())
+
+
+@pytest.fixture
+def start(module_site):
+    """The listener's options by name; ports of the front are the servers' own."""
+    with contextlib.ExitStack() as stack:
+        def run(options):
+            parts = "".join(f'listener "l{port}" {{ {options % port} pool = "p{port}" }}\n'
+                            f'pool "p{port}" {{ backend "{SERVER4}:{port}" {{}} }}\n' for port in (NGINX, HAPROXY, RAW))
+            daemon = module_site.sixgated_config(f'run-directory = "{module_site.dir}/run"\nworkers = 2\ndrain = 1s\n'
+                                                 f'access-log = off\n{parts}')
+            stack.callback(daemon.stop)
+            return daemon
+        yield run
+
+
+def say(site, host, port, words, in_pieces=False):
+    """Says them and waits for the end, whatever it is like; returns our port."""
+    with site.client.connect(host, port) as client:
+        own = client.getsockname()[1]
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with contextlib.suppress(OSError):
+            for piece in ([words[i:i + 1] for i in range(len(words))] if in_pieces else [words]):
+                client.sendall(piece)
+            client.shutdown(socket.SHUT_WR)
+            while client.recv(65536):
+                pass
+        return own
+
+
+@pytest.mark.parametrize("name", LISTENERS)
+def test_servers_are_told_the_truth(module_site, start, name):
+    options, host = LISTENERS[name]
+    client = CLIENT6 if ":" in host else CLIENT4
+    daemon = start(options)
+    for server in (NGINX, HAPROXY):
+        before = len(seen_by(module_site, server))
+        ports = [say(module_site, host, server, words + REQUEST, len(words) < 200 and in_pieces)
+                 for words in ALL.values() for in_pieces in (False, True)]
+        wait_until(lambda: len(seen_by(module_site, server)) >= before + len(ports), "all to be in the log")
+        seen = seen_by(module_site, server)[before:]
+        assert {addr for addr, *_ in seen} == {client}
+        assert sorted(int(port) for _, port, *_ in seen) == sorted(ports)
+        assert {at for *_, at, _ in seen} == {host}
+        assert not FORGED & {word for line in seen for word in line}
+    print(f"\n{name}: {len(ALL)} kinds of header, at once and in pieces, to nginx and haproxy: all from {client}")
+    assert daemon.stop() == 0
+
+
+def test_bytes_stay_what_they_were(module_site, start):
+    """They follow the header that is ours as they came."""
+    daemon = start(LISTENERS["proxy-v2"][0])
+    with module_site.server.listen(SERVER4, RAW) as listener:
+        for words in ALL.values():
+            with module_site.client.connect(VIP6, RAW) as client:
+                client.sendall(words)
+                server = listener.accept()[0]
+                with server:
+                    header = read_header(server)
+                    assert (header.src, header.sport) == client.getsockname()[:2]
+                    client.shutdown(socket.SHUT_WR)
+                    assert b"".join(iter(lambda: server.recv(65536), b"")) == words
+    assert daemon.stop() == 0
