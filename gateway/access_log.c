@@ -22,6 +22,8 @@ static const char *const end_names[] = {
 	"dead-peer",
 	"no-source-port",
 	"not-allowed",
+	"bad-header",
+	"header-timeout",
 	"unanswered",
 	"evicted",
 	"drained",
@@ -71,6 +73,22 @@ static json_t *json_time(uint64_t wall_us)
 	return json_string(text);
 }
 
+/* The members that only some records have. */
+static int add_rest(json_t *json, const struct access_log_record *record)
+{
+	int err = 0;
+
+	if (record->protocol == IPPROTO_UDP) {
+		err |= json_object_set_new(
+			json, "datagrams_in", json_integer((json_int_t)record->datagrams_in));
+		err |= json_object_set_new(
+			json, "datagrams_out", json_integer((json_int_t)record->datagrams_out));
+	}
+	if (sockaddr_len(&record->peer) > 0)
+		err |= json_object_set_new(json, "peer", json_address(&record->peer));
+	return err;
+}
+
 int access_log_format(const struct access_log_record *record, char *buf, size_t size)
 {
 	enum identity identity =
@@ -94,10 +112,7 @@ int access_log_format(const struct access_log_record *record, char *buf, size_t 
 		(int)record->worker);
 	if (!json)
 		return -ENOMEM;
-	if (udp && (json_object_set_new(json, "datagrams_in",
-			    json_integer((json_int_t)record->datagrams_in)) < 0 ||
-			   json_object_set_new(json, "datagrams_out",
-				   json_integer((json_int_t)record->datagrams_out)) < 0)) {
+	if (add_rest(json, record) < 0) {
 		json_decref(json);
 		return -ENOMEM;
 	}

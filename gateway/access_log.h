@@ -24,11 +24,13 @@ enum access_log_end {
 	ACCESS_LOG_HALF_CLOSED_TIMEOUT,
 	ACCESS_LOG_DEAD_PEER,
 	ACCESS_LOG_NO_SOURCE_PORT,
-	ACCESS_LOG_NOT_ALLOWED, /* the configuration refuses this client, or what it asked for */
-	ACCESS_LOG_UNANSWERED,	/* UDP: the server never said anything */
-	ACCESS_LOG_EVICTED,	/* UDP: made room for a new session */
-	ACCESS_LOG_DRAINED,	/* the gateway stopped */
-	ACCESS_LOG_ERROR,	/* anything else that the kernel said */
+	ACCESS_LOG_NOT_ALLOWED,	   /* the configuration refuses this client, or what it asked for */
+	ACCESS_LOG_BAD_HEADER,	   /* a proxy in front of us did not say who its client is */
+	ACCESS_LOG_HEADER_TIMEOUT, /* ... or not in time */
+	ACCESS_LOG_UNANSWERED,	   /* UDP: the server never said anything */
+	ACCESS_LOG_EVICTED,	   /* UDP: made room for a new session */
+	ACCESS_LOG_DRAINED,	   /* the gateway stopped */
+	ACCESS_LOG_ERROR,	   /* anything else that the kernel said */
 	ACCESS_LOG_END_COUNT
 };
 
@@ -50,6 +52,7 @@ struct access_log_record {
 	uint64_t datagrams_out;
 	struct sockaddr_any client;
 	struct sockaddr_any local;   /* what the client connected to */
+	struct sockaddr_any peer;    /* the proxy that named the client; family 0: none */
 	struct sockaddr_any backend; /* family 0: none was chosen */
 	struct sockaddr_any source;  /* family 0: no port was bound */
 	uint8_t connected;	     /* connect_us counts */

@@ -64,6 +64,7 @@ void config_free(struct config *config)
 		free(config->listeners[i].name);
 		free(config->listeners[i].binds);
 		free(config->listeners[i].allow);
+		free(config->listeners[i].accept_proxy.from);
 	}
 	for (size_t i = 0; i < config->n_pools; i++) {
 		free(config->pools[i].name);
@@ -136,6 +137,7 @@ int config_add_listener(struct config *config, const char *name,
 		.v6only = true,
 		.identity = IDENTITY_PROXY_V2,
 		.identity_v6 = IDENTITY_PROXY_V2,
+		.accept_proxy = { .timeout_ms = 3 * 1000 },
 		.timeouts = default_timeouts,
 		.backlog = 4096,
 	};

@@ -72,6 +72,18 @@ struct config_bind {
 	uint16_t port_max;  /* the port of addr, or the last of a range */
 };
 
+struct config_address {
+	struct sockaddr_any addr; /* port 0 */
+	uint8_t prefix_len;
+};
+
+/* Proxies in front of us that say who their clients are. TCP only. */
+struct config_accept_proxy {
+	struct config_address *from; /* none: nobody is asked */
+	size_t n_from;
+	uint32_t timeout_ms; /* the header must be there within */
+};
+
 struct config_listener {
 	char *name;
 	uint8_t protocol;	   /* IPPROTO_TCP or IPPROTO_UDP */
@@ -84,6 +96,7 @@ struct config_listener {
 	size_t pool; /* index into config.pools */
 	enum identity identity;
 	enum identity identity_v6; /* of IPv6 clients: the same, unless that is TRANSPARENT */
+	struct config_accept_proxy accept_proxy;
 	struct config_timeouts timeouts;
 	uint32_t backlog;		 /* TCP only */
 	struct config_sessions sessions; /* UDP only, and what follows */
@@ -151,11 +164,6 @@ struct config_pool {
 	uint32_t circuit_ms;	   /* for how long */
 };
 
-struct config_address {
-	struct sockaddr_any addr; /* port 0 */
-	uint8_t prefix_len;
-};
-
 enum config_notrack {
 	CONFIG_NOTRACK_AUTO, /* where this kernel has conntrack */
 	CONFIG_NOTRACK_YES,
@@ -209,6 +217,7 @@ struct config {
 #define CONFIG_BACKENDS_MAX  1024U
 #define CONFIG_SOURCES_MAX   256U
 #define CONFIG_ALLOW_MAX     256U
+#define CONFIG_FROM_MAX	     256U
 #define CONFIG_ADDRESSES_MAX 1024U
 
 #define CONFIG_RUN_DIRECTORY	 "/run/sixgate"
@@ -270,6 +279,10 @@ bool config_find_overlap(const struct config *config, const struct config_listen
 
 /* "10.0.0.0/8" or "10.0.0.1": servers that an embedded destination may name. */
 int config_add_allow(struct config_listener *listener, const char *text, const char **ret_reason);
+
+/* "2001:db8::/48" or "192.0.2.1": proxies that are believed who their clients are. */
+int config_add_from(
+	struct config_accept_proxy *accept_proxy, const char *text, const char **ret_reason);
 
 /* "2001:db8::1/128" or "192.0.2.1"; without a length it is one address alone. */
 int config_add_vip(struct config_network *network, const char *text, const char **ret_reason);

@@ -356,6 +356,54 @@ int config_add_allow(struct config_listener *listener, const char *text, const c
 	return 0;
 }
 
+/* ---- proxies in front of us ---- */
+
+static const char *flaw_of_from(const struct prefix *prefix)
+{
+	bool v6 = sockaddr_family(&prefix->addr) == AF_INET6;
+	bool wide = prefix->len < 8; /* takes in all kinds of addresses */
+
+	if (prefix_has_host_bits(prefix))
+		return "the bits beyond the length of a prefix must be zero, like in "
+		       "2001:db8::/48";
+	if (v6 && prefix->addr.in6.sin6_scope_id)
+		return "leave out the '%' and what follows: an interface is not looked at";
+	if (!wide && is_mapped(prefix))
+		return "write the IPv4 address itself, like 192.0.2.1";
+	if ((!wide && is_multicast(prefix)) ||
+		(sockaddr_is_any(&prefix->addr) && prefix->len == prefix_full_len(&prefix->addr)))
+		return "no proxy can have this address: name unicast addresses";
+	return NULL;
+}
+
+int config_add_from(
+	struct config_accept_proxy *accept_proxy, const char *text, const char **ret_reason)
+{
+	struct config_address *place;
+	struct prefix prefix;
+	const char *flaw;
+
+	if (prefix_parse(text, &prefix, ret_reason) < 0)
+		return -EINVAL;
+	flaw = flaw_of_from(&prefix);
+	for (size_t i = 0; i < accept_proxy->n_from && !flaw; i++)
+		if (accept_proxy->from[i].prefix_len == prefix.len &&
+			sockaddr_equal(&accept_proxy->from[i].addr, &prefix.addr))
+			flaw = "the list has this already: write it once";
+	if (!flaw && accept_proxy->n_from >= CONFIG_FROM_MAX)
+		flaw = "the list may have 256 addresses and prefixes";
+	if (flaw) {
+		*ret_reason = flaw;
+		return -EINVAL;
+	}
+	place = grow_array((void **)&accept_proxy->from, accept_proxy->n_from, sizeof(*place));
+	if (!place)
+		return -ENOMEM;
+	*place = (struct config_address){ .addr = prefix.addr, .prefix_len = prefix.len };
+	accept_proxy->n_from++;
+	return 0;
+}
+
 /* ---- pools ---- */
 
 /* "192.0.2.10:80", or "192.0.2.10:*" with port 0. */

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "config_check.h"
+#include "config_told.h"
 #include "config_tree.h"
 
 /*
@@ -382,7 +383,9 @@ static int walk_listener(struct parse *parse, cfg_t *cfg, int line)
 		err = walk_timeouts(parse, cfg_getsec(cfg, "timeouts"), &listener->timeouts);
 	if (!err)
 		err = walk_datagrams(parse, listener, cfg);
-	return err ? err : walk_identity(parse, listener, cfg);
+	if (!err)
+		err = walk_identity(parse, listener, cfg);
+	return err ? err : config_told_walk(parse->tree, listener, cfg);
 }
 
 /* ---- walking: the network ---- */

@@ -208,6 +208,12 @@ static cfg_opt_t sessions_opts[] = {
 	CFG_END(),
 };
 
+static cfg_opt_t accept_proxy_opts[] = {
+	CFG_STR_LIST("from", NULL, CFGF_NODEFAULT),
+	CFG_STR("timeout", NULL, CFGF_NODEFAULT),
+	CFG_END(),
+};
+
 static cfg_opt_t listener_opts[] = {
 	CFG_STR_LIST("bind", NULL, CFGF_NODEFAULT),
 	CFG_STR("protocol", NULL, CFGF_NODEFAULT),
@@ -222,6 +228,7 @@ static cfg_opt_t listener_opts[] = {
 	CFG_STR("receive-buffer", NULL, CFGF_NODEFAULT),
 	CFG_SEC("timeouts", timeouts_opts, CFGF_NODEFAULT),
 	CFG_SEC("sessions", sessions_opts, CFGF_NODEFAULT),
+	CFG_SEC("accept-proxy", accept_proxy_opts, CFGF_NODEFAULT),
 	CFG_END(),
 };
 
@@ -318,6 +325,7 @@ static cfg_t *make_parser(const char *name)
 	watch_options(cfg, "listener|", listener_opts);
 	watch_options(cfg, "listener|timeouts|", timeouts_opts);
 	watch_options(cfg, "listener|sessions|", sessions_opts);
+	watch_options(cfg, "listener|accept-proxy|", accept_proxy_opts);
 	watch_options(cfg, "pool|", pool_opts);
 	watch_options(cfg, "pool|backend|", backend_opts);
 	watch_options(cfg, "pool|check|", check_opts);

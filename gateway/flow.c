@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "clock.h"
@@ -100,6 +101,8 @@ static void flow_record(const struct flow_table *table, const struct flow *flow,
 		.worker = table->worker,
 	};
 
+	if (flow->told)
+		record.peer = flow->told->peer;
 	if (flow_is_session(flow)) {
 		record.datagrams_in = flow->session.datagrams_in;
 		record.datagrams_out = flow->session.datagrams_out;
@@ -161,6 +164,8 @@ void flow_end(
 	list_remove(&flow->turn);
 	list_remove(&flow->node);
 	list_append(&table->dead, &flow->node);
+	free(flow->told);
+	flow->told = NULL;
 	flow->state = FLOW_DEAD;
 }
 

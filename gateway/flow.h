@@ -27,6 +27,7 @@
 enum flow_side_id { FLOW_CLIENT, FLOW_BACKEND, FLOW_SIDES };
 
 enum flow_state {
+	FLOW_HEADER,	 /* a proxy in front of us has not said who the client is */
 	FLOW_CONNECTING, /* the backend has not answered */
 	FLOW_RELAYING,
 	FLOW_RESETTING, /* one side is gone; what it sent before still goes out */
@@ -67,6 +68,13 @@ struct flow_session {
 	uint8_t header[FLOW_HEADER_MAX];
 };
 
+/* What a proxy in front of us has said of its client. */
+struct flow_told {
+	struct sockaddr_any peer;     /* the proxy */
+	struct sockaddr_any at;	      /* what it connected to */
+	struct sockaddr_any src, dst; /* as its header has them; family 0: it names nobody */
+};
+
 struct flow {
 	union {
 		struct flow_side side[FLOW_SIDES]; /* TCP */
@@ -79,11 +87,12 @@ struct flow {
 	const struct config_listener *listener;
 	const struct config_bind *bind; /* by which the client came */
 	uint64_t accepted_us;
-	uint64_t connected_us; /* 0: not yet */
-	uint64_t active_ms;    /* when bytes last moved */
-	uint64_t reset_ms;     /* FLOW_RESETTING: when to give up */
-	struct sockaddr_any client;
-	struct sockaddr_any local;
+	uint64_t connected_us;	     /* 0: not yet */
+	uint64_t active_ms;	     /* when bytes last moved; before: when a backend was sought */
+	uint64_t reset_ms;	     /* FLOW_RESETTING: when to give up */
+	struct flow_told *told;	     /* NULL: the client came by itself; freed with the flow */
+	struct sockaddr_any client;  /* the last one in front of all proxies that said who it is */
+	struct sockaddr_any local;   /* what that one connected to */
 	struct sockaddr_any backend; /* family 0: none was to be had */
 	struct sockaddr_any source;  /* family 0: not known yet */
 	struct pool *pool;	     /* NULL: the client named the server, or none was chosen */

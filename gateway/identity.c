@@ -17,6 +17,19 @@ static void endpoint_set(struct proxyhdr_endpoint *endpoint, const struct sockad
 	endpoint->port = sockaddr_port(addr);
 }
 
+/* One mapped address alone stays: a proxy may have had to write its client's like that. */
+static void unmap_pair(struct sockaddr_any *src, struct sockaddr_any *dst)
+{
+	struct sockaddr_any plain_src = *src, plain_dst = *dst;
+
+	sockaddr_unmap(&plain_src);
+	sockaddr_unmap(&plain_dst);
+	if (sockaddr_family(&plain_src) != sockaddr_family(&plain_dst))
+		return;
+	*src = plain_src;
+	*dst = plain_dst;
+}
+
 int identity_header(enum identity identity, uint8_t protocol, const struct sockaddr_any *client,
 	const struct sockaddr_any *local, uint8_t buf[IDENTITY_HEADER_MAX], size_t *ret_len)
 {
@@ -28,8 +41,7 @@ int identity_header(enum identity identity, uint8_t protocol, const struct socka
 		*ret_len = 0;
 		return 0;
 	}
-	sockaddr_unmap(&src);
-	sockaddr_unmap(&dst);
+	unmap_pair(&src, &dst);
 	if (sockaddr_family(&src) != sockaddr_family(&dst) || sockaddr_len(&src) == 0)
 		return -EINVAL;
 	header = (struct proxyhdr){

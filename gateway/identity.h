@@ -15,8 +15,8 @@
 
 /*
  * The header for a flow into buf, protocol being IPPROTO_TCP or IPPROTO_UDP; its length is 0 for an
- * identity without one. A pair of v4-mapped addresses is told as IPv4. 0, or -EINVAL if the two
- * addresses are not of one family: such a connection must not be passed on.
+ * identity without one. A pair of v4-mapped addresses is told as IPv4; one alone stays. 0, or
+ * -EINVAL if the two addresses are not of one family: such a connection must not be passed on.
  */
 int identity_header(enum identity identity, uint8_t protocol, const struct sockaddr_any *client,
 	const struct sockaddr_any *local, uint8_t buf[IDENTITY_HEADER_MAX], size_t *ret_len);

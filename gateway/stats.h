@@ -15,6 +15,7 @@ enum stats_counter {
 	STATS_BYTES_IN,	    /* from clients */
 	STATS_BYTES_OUT,    /* to clients */
 	STATS_HEADERS,	    /* PROXY headers handed to the kernel, whole */
+	STATS_HEADERS_READ, /* ... that proxies in front of us have sent */
 	STATS_ENDED_CLOSED, /* flows, by how they ended; the order of enum flow_end */
 	STATS_ENDED_RESET,
 	STATS_ENDED_REFUSED,
@@ -25,6 +26,8 @@ enum stats_counter {
 	STATS_ENDED_DEAD_PEER,
 	STATS_ENDED_NO_SOURCE_PORT,
 	STATS_ENDED_NOT_ALLOWED,
+	STATS_ENDED_BAD_HEADER,
+	STATS_ENDED_HEADER_TIMEOUT,
 	STATS_ENDED_UNANSWERED,
 	STATS_ENDED_EVICTED,
 	STATS_ENDED_DRAINED,

@@ -123,7 +123,7 @@ uint64_t tcp_connect_total_deadline(const struct flow *flow)
 	uint64_t total_ms = timeouts->connect_total_ms ? timeouts->connect_total_ms
 						       : 2ULL * timeouts->connect_ms;
 
-	return flow->accepted_us / 1000 + total_ms;
+	return flow->active_ms + total_ms;
 }
 
 uint64_t tcp_connect_attempt_deadline(const struct flow *flow)

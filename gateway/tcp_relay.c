@@ -17,13 +17,19 @@
 #include "peer_watch.h"
 #include "target.h"
 #include "tcp_connect.h"
+#include "tcp_told.h"
 
 /*
  * Theory of operation
  *
- *  CONNECTING ──backend answers, header sent──► RELAYING ──both ended──► DEAD
- *      │                                            │
- *      └─all refused or silent, client gone─► DEAD  └─a side is gone──► RESETTING ──► DEAD
+ *  HEADER ──read──► CONNECTING ──backend answers, header sent──► RELAYING ──both ended──► DEAD
+ *     │                 │                                            │
+ *     │                 └─all refused or silent, client gone─► DEAD  └─a side is gone─┐
+ *     └─bad or late─► DEAD                                         DEAD ◄── RESETTING ◄┘
+ *
+ * Only the clients of a listener with "accept-proxy", and of those only such that come from one of
+ * its proxies, are ever in HEADER. The header is looked at in the socket and taken out of it when
+ * it is whole, so that what follows goes the way of all bytes.
  *
  * As long as no backend has answered, nothing that the client says is read. So one that refuses or
  * is silent costs nothing but time, and the flow goes on to another: up to the pool's "attempts",
@@ -262,12 +268,14 @@ static void flow_open(struct tcp_relay *relay, struct flow *flow)
 {
 	struct flow_side *client = &flow->side[FLOW_CLIENT];
 	struct flow_side *backend = &flow->side[FLOW_BACKEND];
+	bool told = flow->told && sockaddr_family(&flow->told->src) != AF_UNSPEC;
 	uint8_t header[IDENTITY_HEADER_MAX];
 	enum stream_status status;
 	int error = 0;
 	size_t len;
 
-	if (identity_header((enum identity)flow->identity, IPPROTO_TCP, &flow->client, &flow->local,
+	if (identity_header((enum identity)flow->identity, IPPROTO_TCP,
+		    told ? &flow->told->src : &flow->client, told ? &flow->told->dst : &flow->local,
 		    header, &len) < 0) {
 		connect_failed(relay, flow, EAFNOSUPPORT);
 		return;
@@ -304,6 +312,7 @@ static void flow_serve(struct tcp_relay *relay, struct flow *flow)
 	case FLOW_RESETTING:
 		reset_serve(relay, flow);
 		break;
+	case FLOW_HEADER:
 	case FLOW_CONNECTING:
 	case FLOW_DEAD:
 		break;
@@ -322,8 +331,8 @@ static int attempt(struct tcp_relay *relay, struct flow *flow)
 		.n_tried = flow->n_tried,
 	};
 	struct target target;
-	int err = target_set_pick(
-		relay->targets, flow->listener, flow->bind, &flow->local, &request, &target);
+	int err = target_set_pick(relay->targets, flow->listener, flow->bind,
+		tcp_told_destination(flow), &request, &target);
 
 	if (err)
 		return err;
@@ -356,6 +365,101 @@ static void attempt_failed(struct tcp_relay *relay, struct flow *flow, int error
 		error = -err;
 	}
 	connect_failed(relay, flow, error);
+}
+
+static void set_identity(struct flow *flow)
+{
+	flow->identity =
+		(uint8_t)(sockaddr_family(&flow->client) == AF_INET ? flow->listener->identity
+								    : flow->listener->identity_v6);
+}
+
+/* Works out what the server is told and which it is, and goes for it. */
+static void choose_backend(struct tcp_relay *relay, struct flow *flow)
+{
+	const struct config_listener *config = flow->listener;
+	int err;
+
+	flow->state = FLOW_CONNECTING;
+	flow->active_ms = relay->loop->now_ms;
+	set_identity(flow);
+	if (flow->identity == IDENTITY_REFUSE) {
+		refuse(relay, flow, "identity-ipv6 refuses IPv6 clients");
+		return;
+	}
+	err = attempt(relay, flow);
+	if (err == -ELOOP)
+		refuse(relay, flow,
+			"that is this gateway itself, which 'allow' must name as one address");
+	else if (err == -EACCES && config->embedded && flow->n_tried == 0)
+		refuse(relay, flow, "no server that 'allow' lets through");
+	else if (err == -EACCES && flow->identity == IDENTITY_TRANSPARENT &&
+		 sockaddr_port(&flow->client) < IPPORT_RESERVED)
+		refuse(relay, flow,
+			"its port is below 1024, which we may only show to the server with "
+			"net.ipv4.ip_unprivileged_port_start=0");
+	else if (err == -ENOENT)
+		connect_failed(relay, flow, EHOSTUNREACH); /* every one is down */
+	else if (err)
+		attempt_failed(relay, flow, -err);
+}
+
+/* ---- who the client is, from a proxy in front of us ---- */
+
+/* The proxy did not say it, so nobody knows. */
+static void header_failed(
+	struct tcp_relay *relay, struct flow *flow, enum access_log_end end, const char *reason)
+{
+	char peer[SOCKADDR_TEXT_MAX];
+	unsigned suppressed = 0;
+
+	if (log_allowed(&relay->header_log, relay->loop->now_ms, &suppressed))
+		log_warning("listener %s: proxy %s reset: %s (%u more like this)",
+			flow->listener->name, sockaddr_format(&flow->client, peer), reason,
+			suppressed);
+	finish(relay, flow, end, ACCESS_LOG_BY_GATEWAY);
+}
+
+static void read_header(struct tcp_relay *relay, struct flow *flow)
+{
+	const char *reason = NULL;
+	int err = tcp_told_read(flow, &reason);
+
+	switch (err) {
+	case 0:
+		stats_add(relay->stats, STATS_HEADERS_READ, 1);
+		loop_timer_cancel(relay->loop, &flow->timer);
+		choose_backend(relay, flow);
+		break;
+	case -EAGAIN:
+		break;
+	case -ENODATA: /* that is how many proxies ask whether we are there */
+		finish(relay, flow, ACCESS_LOG_CLOSED, ACCESS_LOG_BY_CLIENT);
+		break;
+	case -EBADMSG:
+		header_failed(relay, flow, ACCESS_LOG_BAD_HEADER, reason);
+		break;
+	default:
+		finish(relay, flow, access_log_end_of_error(-err), ACCESS_LOG_BY_CLIENT);
+	}
+}
+
+static void await_header(struct tcp_relay *relay, struct flow *flow)
+{
+	flow->state = FLOW_HEADER;
+	loop_timer_set(relay->loop, &flow->timer,
+		relay->loop->now_ms + flow->listener->accept_proxy.timeout_ms);
+}
+
+static void on_header_event(struct tcp_relay *relay, struct flow *flow, uint32_t events)
+{
+	struct stream_end *end = &flow->side[FLOW_CLIENT].end;
+	int error = events & EPOLLERR ? tcp_connect_take_error(end->fd) : 0;
+
+	if (error)
+		finish(relay, flow, access_log_end_of_error(error), ACCESS_LOG_BY_CLIENT);
+	else if (end->readable)
+		read_header(relay, flow);
 }
 
 /* ---- events ---- */
@@ -403,6 +507,10 @@ static void on_side_event(struct flow *flow, enum flow_side_id id, uint32_t even
 	if (flow->state == FLOW_DEAD)
 		return;
 	note_events(&flow->side[id].end, events);
+	if (flow->state == FLOW_HEADER) {
+		on_header_event(relay, flow, events);
+		return;
+	}
 	if (flow->state == FLOW_CONNECTING) {
 		on_connecting(relay, flow, id, events);
 		return;
@@ -488,6 +596,10 @@ static void on_due(struct timer *timer)
 	struct tcp_relay *relay = flow->owner;
 
 	switch ((enum flow_state)flow->state) {
+	case FLOW_HEADER:
+		header_failed(relay, flow, ACCESS_LOG_HEADER_TIMEOUT,
+			"it did not say in time who its client is");
+		break;
 	case FLOW_CONNECTING:
 		connecting_due(relay, flow);
 		break;
@@ -518,47 +630,22 @@ static int find_local(struct flow *flow, const struct admission_listener *listen
 	return 0;
 }
 
-/* Works out what the server is told and which it is, and goes for it. */
-static void choose_backend(
+static void begin(
 	struct tcp_relay *relay, struct flow *flow, const struct admission_listener *listener)
 {
-	const struct config_listener *config = listener->config;
-	int err;
-
-	flow->identity = (uint8_t)(sockaddr_family(&flow->client) == AF_INET ? config->identity
-									     : config->identity_v6);
-	if (listener->contested && !bind_is_meant(relay->config, listener->bind, &flow->local)) {
+	if (listener->contested && !bind_is_meant(relay->config, listener->bind, &flow->local))
 		refuse(relay, flow, "no listener is there, or another one");
-		return;
-	}
-	if (flow->identity == IDENTITY_REFUSE) {
-		refuse(relay, flow, "identity-ipv6 refuses IPv6 clients");
-		return;
-	}
-	flow->bind = listener->bind;
-	err = attempt(relay, flow);
-	if (err == -ELOOP)
-		refuse(relay, flow,
-			"that is this gateway itself, which 'allow' must name as one address");
-	else if (err == -EACCES && config->embedded && flow->n_tried == 0)
-		refuse(relay, flow, "no server that 'allow' lets through");
-	else if (err == -EACCES && flow->identity == IDENTITY_TRANSPARENT &&
-		 sockaddr_port(&flow->client) < IPPORT_RESERVED)
-		refuse(relay, flow,
-			"its port is below 1024, which we may only show to the server with "
-			"net.ipv4.ip_unprivileged_port_start=0");
-	else if (err == -ENOENT)
-		connect_failed(relay, flow, EHOSTUNREACH); /* every one is down */
-	else if (err)
-		attempt_failed(relay, flow, -err);
+	else if (tcp_told_is_due(flow))
+		await_header(relay, flow);
+	else
+		choose_backend(relay, flow);
 }
 
 int tcp_relay_take(void *userdata, const struct admission_listener *listener, int client_fd,
 	const struct sockaddr_any *client, int backend_fd)
 {
 	struct tcp_relay *relay = userdata;
-	const struct config_listener *config = listener->config;
-	struct flow *flow = flow_new(relay->flows, config);
+	struct flow *flow = flow_new(relay->flows, listener->config);
 	struct flow_side *side;
 	int err;
 
@@ -575,9 +662,10 @@ int tcp_relay_take(void *userdata, const struct admission_listener *listener, in
 	flow->side[FLOW_BACKEND].source.on_event = on_backend_event;
 	timer_init(&flow->timer, on_due);
 	flow->owner = relay;
+	flow->bind = listener->bind;
 	flow->client = *client;
+	set_identity(flow);
 	flow->accepted_us = clock_monotonic_us();
-	flow->active_ms = relay->loop->now_ms;
 
 	err = find_local(flow, listener);
 	if (!err)
@@ -585,7 +673,7 @@ int tcp_relay_take(void *userdata, const struct admission_listener *listener, in
 	if (err)
 		connect_failed(relay, flow, -err);
 	else
-		choose_backend(relay, flow, listener);
+		begin(relay, flow, listener);
 	return 0;
 }
 

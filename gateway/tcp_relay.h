@@ -3,7 +3,8 @@
  * the client is, and passes on bytes, ends of stream and resets until both are done.
  *
  * The backend's first bytes are the header, complete, in one send. A connection whose identity
- * cannot be delivered is reset, never passed on.
+ * cannot be delivered is reset, never passed on. Where a proxy in front of us is to say who the
+ * client is, that comes first, and nothing else happens before.
  */
 #pragma once
 
@@ -30,6 +31,7 @@ struct tcp_relay {
 	uint64_t misses_said; /* reads without a buffer and bulk without a pipe, as last logged */
 	struct log_limit misses_log;
 	struct log_limit refused_log;
+	struct log_limit header_log;
 };
 
 struct tcp_relay_limits {

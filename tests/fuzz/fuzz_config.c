@@ -171,6 +171,13 @@ static void check_listener(const struct config *config, const struct config_list
 		REQUIRE(listener->allow[i].len <= 32);
 		REQUIRE(!embedded_is_never(&listener->allow[i]));
 	}
+	REQUIRE(listener->accept_proxy.n_from <= CONFIG_FROM_MAX);
+	REQUIRE(listener->accept_proxy.n_from == 0 ||
+		(listener->protocol == IPPROTO_TCP && !config_is_transparent(listener)));
+	for (size_t i = 0; i < listener->accept_proxy.n_from; i++)
+		check_address(&listener->accept_proxy.from[i].addr, false, false);
+	REQUIRE(listener->accept_proxy.timeout_ms >= 100);
+	REQUIRE(listener->accept_proxy.timeout_ms <= 60000);
 	REQUIRE(listener->backlog >= 1 && listener->backlog <= 65535);
 	REQUIRE(t->connect_ms >= 1 && t->connect_ms <= 600000);
 	REQUIRE(t->idle_ms >= 1000 && t->idle_ms <= 30 * DAY_MS);
@@ -263,6 +270,7 @@ static const char *const words[] = {
 	(EMBEDDED),
 	(TRANSPARENT),
 	"run-directory = /run/x\n",
+	"accept-proxy { from = { \"2001:db8:ffff::/48\", 192.0.2.1 } timeout = 3s }\n",
 	"backend = embedded allow = 10.0.0.0/8 ",
 	"identity = transparent ",
 	"identity-ipv6 = refuse ",

@@ -74,6 +74,18 @@ static void test_what_is_not_known_is_null(void **state)
 	json_decref(json);
 }
 
+static void test_peer(void **state)
+{
+	struct access_log_record record = example();
+	char line[1024];
+
+	(void)state;
+	record.peer = addr("[2001:db8::a1]:40000");
+	assert_int_equal(access_log_format(&record, line, sizeof(line)), 0);
+	assert_non_null(strstr(line, "\"client\":\"[2001:db8::1]:50000\""));
+	assert_non_null(strstr(line, "\"worker\":3,\"peer\":\"[2001:db8::a1]:40000\"}"));
+}
+
 /* Whatever bytes a broken worker writes, the result is one line of JSON. */
 static void test_garbage(void **state)
 {
@@ -112,6 +124,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_field),
 		cmocka_unit_test(test_what_is_not_known_is_null),
+		cmocka_unit_test(test_peer),
 		cmocka_unit_test(test_garbage),
 		cmocka_unit_test(test_too_small),
 	};

@@ -325,7 +325,7 @@ static void test_broken_syntax(void **state)
 		{ "listener l {\n workers = 1\n}",
 			"2: unknown option 'workers' in listener; known here: bind, protocol, "
 			"pool, backend, allow, identity, identity-ipv6, v6only, backlog, "
-			"oversize, receive-buffer, timeouts, sessions" },
+			"oversize, receive-buffer, timeouts, sessions, accept-proxy" },
 		{ "listener l {\n timeouts {\n\n halfclosed = 5s } }",
 			"4: unknown option 'halfclosed' in timeouts; did you mean 'half-closed'?" },
 		{ "pool p {\n backend 192.0.2.1:80 {\n wait = 1 } }",

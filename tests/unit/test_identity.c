@@ -62,6 +62,20 @@ static void test_mapped_pair_is_inet(void **state)
 	assert_memory_equal(mapped, plain, 28);
 }
 
+/* A proxy in front of us may have to write an IPv4 client like that. */
+static void test_mapped_client_alone_stays(void **state)
+{
+	static const uint8_t client[] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 1 };
+	uint8_t buf[IDENTITY_HEADER_MAX];
+
+	(void)state;
+	assert_int_equal(
+		header(IDENTITY_PROXY_V2, "[::ffff:192.0.2.1]:50000", "[2001:db8::80]:80", buf),
+		52);
+	assert_int_equal(buf[13], 0x21);
+	assert_memory_equal(buf + 16, client, sizeof(client));
+}
+
 static void test_v1(void **state)
 {
 	uint8_t buf[IDENTITY_HEADER_MAX];
@@ -108,6 +122,7 @@ int main(void)
 		cmocka_unit_test(test_v2_inet6),
 		cmocka_unit_test(test_v2_inet),
 		cmocka_unit_test(test_mapped_pair_is_inet),
+		cmocka_unit_test(test_mapped_client_alone_stays),
 		cmocka_unit_test(test_v1),
 		cmocka_unit_test(test_none),
 		cmocka_unit_test(test_mixed_families_are_refused),

@@ -1,0 +1,26 @@
+/*
+ * tcp_told - a flow's client as a proxy in front of us names it (listener section "accept-proxy").
+ *
+ * Plain steps of a flow's beginning; when they are taken, and what becomes of the flow, is the
+ * business of tcp_relay.h.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "flow.h"
+
+/* Whether the flow's peer tells us who its client is before anything else. */
+bool tcp_told_is_due(const struct flow *flow);
+
+/*
+ * Reads the header. 0: the flow has what it was told, and its client and local are those named, if
+ * any are. Errors as upstream_read(), and -ENOMEM.
+ */
+int tcp_told_read(struct flow *flow, const char **ret_reason);
+
+/* What the client's connection to us was to, whatever a header says: by it the server is chosen. */
+static inline const struct sockaddr_any *tcp_told_destination(const struct flow *flow)
+{
+	return flow->told ? &flow->told->at : &flow->local;
+}
