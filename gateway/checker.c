@@ -23,6 +23,9 @@
  * The first verdict on a backend counts at once, so that what is down at the start does not get
  * clients for long. After that it takes "fall" failures in a row to take it out, and "rise" passes
  * to bring it back. What is wrong with us (no descriptor, no source port) says nothing of it.
+ *
+ * A backend that has another address is another one: what is under way ends without a verdict, and
+ * the new one is checked at once. Where there is no address there is no check.
  */
 #define EVENTS (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
 
@@ -33,6 +36,7 @@ struct check {
 	struct timer timer;
 	struct checker *checker;
 	size_t pool, backend;
+	struct sockaddr_any addr; /* of the backend; family 0: it has none */
 	enum check_phase phase;
 	int fd;
 	uint64_t began_ms;
@@ -47,6 +51,7 @@ struct checker {
 	struct loop *loop;
 	const struct config *config;
 	struct pool_state *state;
+	struct pool_state_watch watch;
 	struct check *checks;
 	size_t n_checks;
 	struct log_limit log;
@@ -60,7 +65,7 @@ static const struct config_pool *pool_of(const struct check *check)
 
 static struct sockaddr_any address_of(const struct check *check)
 {
-	struct sockaddr_any addr = pool_of(check)->backends[check->backend].addr;
+	struct sockaddr_any addr = check->addr;
 
 	if (pool_of(check)->check.port)
 		sockaddr_set_port(&addr, pool_of(check)->check.port);
@@ -77,11 +82,8 @@ static uint32_t jittered(uint32_t ms)
 	return ms - ms / 10 + (uint32_t)((uint64_t)random * (ms / 5) / UINT16_MAX);
 }
 
-static void rest(struct check *check)
+static void drop(struct check *check)
 {
-	const struct loop *loop = check->checker->loop;
-	uint64_t next = check->began_ms + jittered(pool_of(check)->check.interval_ms);
-
 	if (check->fd >= 0)
 		close(check->fd);
 	check->fd = -1;
@@ -89,6 +91,14 @@ static void rest(struct check *check)
 	check->answer = NULL;
 	check->len = 0;
 	check->phase = RESTING;
+}
+
+static void rest(struct check *check)
+{
+	const struct loop *loop = check->checker->loop;
+	uint64_t next = check->began_ms + jittered(pool_of(check)->check.interval_ms);
+
+	drop(check);
 	loop_timer_set(
 		check->checker->loop, &check->timer, next > loop->now_ms ? next : loop->now_ms + 1);
 }
@@ -98,7 +108,6 @@ static void rest(struct check *check)
 static void change(struct check *check, bool up, const char *reason)
 {
 	struct checker *checker = check->checker;
-	struct sockaddr_any addr = pool_of(check)->backends[check->backend].addr;
 	char text[SOCKADDR_TEXT_MAX];
 
 	check->up = up;
@@ -107,10 +116,10 @@ static void change(struct check *check, bool up, const char *reason)
 	pool_state_set_up(checker->state, check->pool, check->backend, up, checker->loop->now_ms);
 	if (up)
 		log_info("pool %s: backend %s is up", pool_of(check)->name,
-			sockaddr_format(&addr, text));
+			sockaddr_format(&check->addr, text));
 	else
 		log_warning("pool %s: backend %s is down: %s", pool_of(check)->name,
-			sockaddr_format(&addr, text), reason);
+			sockaddr_format(&check->addr, text), reason);
 }
 
 static void conclude(struct check *check, bool pass, const char *reason)
@@ -292,6 +301,64 @@ static void on_due(struct timer *timer)
 
 /* ---- all of them ---- */
 
+/* Ours, of all that have one a row for each of their backends; NULL: its pool has no check. */
+static struct check *find_check(const struct checker *checker, size_t pool, size_t backend)
+{
+	size_t n = backend;
+
+	if (!checker->config->pools[pool].check.type)
+		return NULL;
+	for (size_t i = 0; i < pool; i++)
+		n += checker->config->pools[i].check.type ? checker->config->pools[i].n_backends
+							  : 0;
+	return &checker->checks[n];
+}
+
+/* Takes the backend's address up; a new one is of somebody that nothing is known of. */
+static void on_change(struct pool_state_watch *watch, size_t pool, size_t backend)
+{
+	struct checker *checker = list_entry(watch, struct checker, watch);
+	struct check *check = find_check(checker, pool, backend);
+	struct sockaddr_any addr;
+
+	if (!check)
+		return;
+	if (!pool_state_address(checker->state, pool, backend, &addr))
+		addr = (struct sockaddr_any){ 0 };
+	if (sockaddr_equal(&addr, &check->addr))
+		return;
+	drop(check);
+	check->addr = addr;
+	check->known = false;
+	check->run = 0;
+	loop_timer_cancel(checker->loop, &check->timer);
+	if (sockaddr_family(&addr) == AF_UNSPEC)
+		return;
+	check->up = pool_state_is_up(checker->state, pool, backend);
+	loop_timer_set(checker->loop, &check->timer, checker->loop->now_ms);
+}
+
+static void init_check(struct checker *checker, struct check *check, size_t pool, size_t backend)
+{
+	const struct config_pool *config = &checker->config->pools[pool];
+
+	*check = (struct check){
+		.source.on_event = on_event,
+		.checker = checker,
+		.pool = pool,
+		.backend = backend,
+		.fd = -1,
+		.up = true,
+	};
+	timer_init(&check->timer, on_due);
+	if (!pool_state_address(checker->state, pool, backend, &check->addr))
+		check->addr = (struct sockaddr_any){ 0 };
+	else /* Spread over the first tenth of the interval. */
+		loop_timer_set(checker->loop, &check->timer,
+			checker->loop->now_ms +
+				config->check.interval_ms / 10 * backend / config->n_backends);
+}
+
 int checker_start(struct loop *loop, const struct config *config, struct pool_state *state,
 	struct checker **ret_checker)
 {
@@ -310,23 +377,10 @@ int checker_start(struct loop *loop, const struct config *config, struct pool_st
 	}
 	for (size_t i = 0; i < config->n_pools; i++)
 		for (size_t b = 0; config->pools[i].check.type && b < config->pools[i].n_backends;
-			b++) {
-			struct check *check = &checker->checks[checker->n_checks++];
-
-			*check = (struct check){
-				.source.on_event = on_event,
-				.checker = checker,
-				.pool = i,
-				.backend = b,
-				.fd = -1,
-				.up = true,
-			};
-			timer_init(&check->timer, on_due);
-			/* Spread over the first tenth of the interval. */
-			loop_timer_set(loop, &check->timer,
-				loop->now_ms + config->pools[i].check.interval_ms / 10 * b /
-						       config->pools[i].n_backends);
-		}
+			b++)
+			init_check(checker, &checker->checks[checker->n_checks++], i, b);
+	checker->watch.on_change = on_change;
+	pool_state_add_watch(state, &checker->watch);
 	*ret_checker = checker;
 	return 0;
 }
@@ -343,6 +397,7 @@ void checker_stop(struct checker *checker)
 	if (!checker)
 		return;
 	checker_abandon(checker);
+	list_remove(&checker->watch.node);
 	for (size_t i = 0; i < checker->n_checks; i++) {
 		loop_timer_cancel(checker->loop, &checker->checks[i].timer);
 		free(checker->checks[i].answer);

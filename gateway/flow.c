@@ -130,7 +130,8 @@ void flow_backend_failed(struct flow_table *table, const struct flow *flow, int 
 {
 	char backend[SOCKADDR_TEXT_MAX];
 
-	if (!flow->pool || !pool_failed(flow->pool, flow_backend(flow), table->loop->now_ms))
+	if (!flow->pool ||
+		!pool_failed(flow->pool, flow_backend(flow), &flow->backend, table->loop->now_ms))
 		return;
 	stats_add(table->stats, STATS_CIRCUIT_OPENED, 1);
 	log_warning("pool %s: backend %s is left out: %u %s in a row failed, the last by: %s",

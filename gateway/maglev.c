@@ -18,7 +18,7 @@
 /* Known to all: a table that was hashed with a secret would be one gateway's own. */
 static const struct hash_key key = { { 0x7369786761746531, 0x6d61676c65763031 } };
 
-struct row {
+struct maglev_row {
 	uint64_t order;
 	uint32_t offset, skip;
 	uint32_t next; /* the place in the permutation to look at next */
@@ -44,7 +44,7 @@ static size_t put_address(const struct sockaddr_any *addr, uint8_t bytes[18])
 	return 18;
 }
 
-static struct row make_row(const struct maglev_target *target, size_t index)
+static struct maglev_row make_row(const struct maglev_target *target, size_t index)
 {
 	uint8_t bytes[19];
 	size_t len = put_address(&target->addr, bytes);
@@ -52,7 +52,7 @@ static struct row make_row(const struct maglev_target *target, size_t index)
 
 	bytes[len] = 1;
 	where = hash_bytes(&key, bytes, len + 1);
-	return (struct row){
+	return (struct maglev_row){
 		.order = hash_bytes(&key, bytes, len),
 		.offset = (uint32_t)(where % MAGLEV_SLOTS),
 		.skip = (uint32_t)((where >> 32) % (MAGLEV_SLOTS - 1) + 1),
@@ -63,13 +63,13 @@ static struct row make_row(const struct maglev_target *target, size_t index)
 
 static int compare_rows(const void *a, const void *b)
 {
-	const struct row *x = a, *y = b;
+	const struct maglev_row *x = a, *y = b;
 
 	return x->order < y->order ? -1 : x->order > y->order;
 }
 
 /* The row's next slot that is free; there is one. */
-static void take_slot(struct row *row, uint16_t slots[MAGLEV_SLOTS])
+static void take_slot(struct maglev_row *row, uint16_t slots[MAGLEV_SLOTS])
 {
 	uint32_t slot;
 
@@ -80,7 +80,7 @@ static void take_slot(struct row *row, uint16_t slots[MAGLEV_SLOTS])
 	slots[slot] = row->index;
 }
 
-static void fill(struct row *rows, size_t n, uint32_t heaviest, uint16_t slots[MAGLEV_SLOTS])
+static void fill(struct maglev_row *rows, size_t n, uint32_t heaviest, uint16_t slots[MAGLEV_SLOTS])
 {
 	size_t taken = 0;
 
@@ -98,14 +98,17 @@ static void fill(struct row *rows, size_t n, uint32_t heaviest, uint16_t slots[M
 	}
 }
 
-int maglev_build(const struct maglev_target *targets, size_t n, uint16_t ret_slots[MAGLEV_SLOTS])
+struct maglev_row *maglev_new_rows(size_t n)
 {
-	struct row *rows = calloc(n + 1, sizeof(*rows));
+	return calloc(n + 1, sizeof(struct maglev_row));
+}
+
+int maglev_build_in(struct maglev_row *rows, const struct maglev_target *targets, size_t n,
+	uint16_t ret_slots[MAGLEV_SLOTS])
+{
 	uint32_t heaviest = 0;
 	size_t used = 0;
 
-	if (!rows)
-		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
 		if (targets[i].weight == 0)
 			continue;
@@ -113,12 +116,20 @@ int maglev_build(const struct maglev_target *targets, size_t n, uint16_t ret_slo
 		if (targets[i].weight > heaviest)
 			heaviest = targets[i].weight;
 	}
-	if (used > 0) {
-		qsort(rows, used, sizeof(*rows), compare_rows);
-		fill(rows, used, heaviest, ret_slots);
-	}
+	if (used == 0)
+		return -EINVAL;
+	qsort(rows, used, sizeof(*rows), compare_rows);
+	fill(rows, used, heaviest, ret_slots);
+	return 0;
+}
+
+int maglev_build(const struct maglev_target *targets, size_t n, uint16_t ret_slots[MAGLEV_SLOTS])
+{
+	struct maglev_row *rows = maglev_new_rows(n);
+	int err = rows ? maglev_build_in(rows, targets, n, ret_slots) : -ENOMEM;
+
 	free(rows);
-	return used > 0 ? 0 : -EINVAL;
+	return err;
 }
 
 size_t maglev_slot(const struct sockaddr_any *client, enum maglev_hash hash, unsigned attempt)
@@ -133,4 +144,16 @@ size_t maglev_slot(const struct sockaddr_any *client, enum maglev_hash hash, uns
 	bytes[len] = 2; /* apart from the targets' own hashes */
 	bytes[len + 1] = (uint8_t)attempt;
 	return (size_t)(hash_bytes(&key, bytes, len + 2) % MAGLEV_SLOTS);
+}
+
+uint64_t maglev_rank(size_t slot, const struct sockaddr_any *target)
+{
+	uint8_t bytes[23];
+	size_t len = put_address(target, bytes);
+	uint32_t number = (uint32_t)slot;
+
+	bytes[len] = 3;
+	for (unsigned i = 0; i < 4; i++)
+		bytes[len + 1 + i] = (uint8_t)(number >> (8 * i));
+	return hash_bytes(&key, bytes, len + 5);
 }

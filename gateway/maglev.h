@@ -34,8 +34,20 @@ struct maglev_target {
  */
 int maglev_build(const struct maglev_target *targets, size_t n, uint16_t ret_slots[MAGLEV_SLOTS]);
 
+/* What building takes for up to n targets, to be freed with free(); NULL: no memory. */
+struct maglev_row *maglev_new_rows(size_t n);
+/* The same in memory that there is: 0 or -EINVAL. */
+int maglev_build_in(struct maglev_row *rows, const struct maglev_target *targets, size_t n,
+	uint16_t ret_slots[MAGLEV_SLOTS]);
+
 /*
  * The client's slot. attempt: 0 at first; further ones lead elsewhere, when the slot's target
  * cannot be had.
  */
 size_t maglev_slot(const struct sockaddr_any *client, enum maglev_hash hash, unsigned attempt);
+
+/*
+ * For the few that are left when slots lead to nobody: a slot's clients belong to the target that
+ * has the highest rank for it, whatever the order of the targets.
+ */
+uint64_t maglev_rank(size_t slot, const struct sockaddr_any *target);

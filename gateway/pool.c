@@ -11,9 +11,11 @@
  * Backends are asked in three rounds: the ordinary ones, the backups, and those that have failed
  * lately, since to try one of them is better than to turn the client away.
  *
- * The table of maglev is made once, of the configured weights, and never again: a client whose
- * backend cannot be had goes to another slot, and nobody else moves. So two gateways that see the
- * same backends up choose the same one, however they came to see them so.
+ * The table of maglev is made of the configured weights and the addresses that there are, anew when
+ * these change and never otherwise: a client whose backend cannot be had goes to another slot, and
+ * nobody else moves. If no slot leads to anybody, rank decides. Indices of backends decide nothing,
+ * so two gateways that see the same addresses up choose the same one, however they came to see them
+ * so.
  *
  * Weights are multiplied by WEIGHT_SCALE, so that a backend that starts slowly can have less than a
  * weight of 1.
@@ -21,48 +23,84 @@
 #define WEIGHT_SCALE	128U
 #define MAGLEV_ATTEMPTS 16U
 
+/* The backends as maglev.h has them, and what is made of them. */
+struct pool_table {
+	uint32_t generation; /* of pool_state.h; 0: not made yet */
+	struct maglev_target *targets;
+	struct maglev_row *rows;
+	uint16_t slots[MAGLEV_SLOTS];
+};
+
 enum round { ROUND_ORDINARY, ROUND_BACKUP, ROUND_FAILED, ROUNDS };
+
+static void table_destroy(struct pool_table *table)
+{
+	if (!table)
+		return;
+	free(table->targets);
+	free(table->rows);
+	free(table);
+}
+
+static struct pool_table *table_new(size_t n_backends)
+{
+	struct pool_table *table = calloc(1, sizeof(*table));
+
+	if (!table)
+		return NULL;
+	table->targets = calloc(n_backends + 1, sizeof(*table->targets));
+	table->rows = maglev_new_rows(n_backends);
+	if (table->targets && table->rows)
+		return table;
+	table_destroy(table);
+	return NULL;
+}
+
+/* Makes the table anew if addresses have changed. */
+static void table_refresh(const struct pool *pool)
+{
+	uint32_t generation = pool_state_generation(pool->state, pool->index);
+	struct pool_table *table = pool->table;
+
+	if (table->generation == generation)
+		return;
+	table->generation = generation;
+	for (size_t i = 0; i < pool->config->n_backends; i++) {
+		const struct config_backend *config = &pool->config->backends[i];
+		struct maglev_target *target = &table->targets[i];
+		bool there = pool_state_address(pool->state, pool->index, i, &target->addr);
+
+		target->weight = there && !config->backup ? config->weight : 0;
+	}
+	/* If it cannot be made, all are backups or nowhere. */
+	(void)maglev_build_in(table->rows, table->targets, pool->config->n_backends, table->slots);
+}
 
 int pool_init(struct pool *pool, const struct config *config, size_t index,
 	struct pool_state *state, size_t worker)
 {
 	const struct config_pool *own = &config->pools[index];
 	struct pool made = { .config = own, .state = state, .index = index, .worker = worker };
-	struct maglev_target *hashed = NULL;
-	int err = 0;
+	bool hashes = own->balance == CONFIG_BALANCE_MAGLEV;
 
 	made.targets = calloc(own->n_backends + 1, sizeof(*made.targets));
-	if (!made.targets)
-		return -ENOMEM;
-	if (own->balance == CONFIG_BALANCE_MAGLEV) {
-		hashed = calloc(own->n_backends + 1, sizeof(*hashed));
-		made.slots = calloc(MAGLEV_SLOTS, sizeof(*made.slots));
-		err = hashed && made.slots ? 0 : -ENOMEM;
-	}
-	for (size_t i = 0; hashed && i < own->n_backends; i++)
-		hashed[i] = (struct maglev_target){
-			.addr = own->backends[i].addr,
-			.weight = own->backends[i].backup ? 0 : own->backends[i].weight,
-		};
-	if (!err && hashed)
-		err = maglev_build(hashed, own->n_backends, made.slots);
-	free(hashed);
-	if (err == -EINVAL) { /* all are backups: every slot is somebody's who is not asked */
-		err = 0;
-	}
-	if (err)
+	made.table = hashes ? table_new(own->n_backends) : NULL;
+	if (!made.targets || (hashes && !made.table)) {
 		pool_destroy(&made);
-	else
-		*pool = made;
-	return err;
+		return -ENOMEM;
+	}
+	if (made.table)
+		table_refresh(&made);
+	*pool = made;
+	return 0;
 }
 
 void pool_destroy(struct pool *pool)
 {
 	free(pool->targets);
-	free(pool->slots);
+	table_destroy(pool->table);
 	pool->targets = NULL;
-	pool->slots = NULL;
+	pool->table = NULL;
 }
 
 static struct pool_state_backend *state_of(const struct pool *pool, size_t backend)
@@ -102,37 +140,54 @@ static bool is_of_round(const struct pool *pool, const struct pool_request *requ
 	const struct pool_state_backend *state = state_of(pool, backend);
 	bool open = request->now_ms < __atomic_load_n(&state->closed_at_ms, __ATOMIC_RELAXED);
 
-	if (config->weight == 0 || __atomic_load_n(&state->down, __ATOMIC_ACQUIRE) ||
+	if (config->weight == 0 || !pool_state_is_up(pool->state, pool->index, backend) ||
 		was_tried(request, backend))
 		return false;
 	return round == ROUND_FAILED || (!open && config->backup == (round == ROUND_BACKUP));
 }
 
+/* Few are left, or they have no slots. */
+static size_t pick_ranked(
+	const struct pool *pool, const struct pool_request *request, enum round round, size_t slot)
+{
+	uint64_t highest = 0, rank;
+	size_t best = BALANCE_NONE;
+
+	for (size_t i = 0; i < pool->config->n_backends; i++) {
+		if (!is_of_round(pool, request, i, round))
+			continue;
+		rank = maglev_rank(slot, &pool->table->targets[i].addr);
+		if (best == BALANCE_NONE || rank > highest) {
+			best = i;
+			highest = rank;
+		}
+	}
+	return best;
+}
+
 static size_t pick_hashed(
 	const struct pool *pool, const struct pool_request *request, enum round round)
 {
-	const size_t n = pool->config->n_backends;
-	size_t slot = 0, i;
+	const uint16_t *slots = pool->table->slots;
+	const enum maglev_hash hash = pool->config->hash;
 
+	table_refresh(pool);
 	for (unsigned attempt = 0; attempt < MAGLEV_ATTEMPTS; attempt++) {
-		slot = maglev_slot(request->client, pool->config->hash, attempt);
-		if (is_of_round(pool, request, pool->slots[slot], round))
-			return pool->slots[slot];
+		size_t backend = slots[maglev_slot(request->client, hash, attempt)];
+
+		/* A table that could not be made leads to somebody who has no part in it. */
+		if (pool->table->targets[backend].weight &&
+			is_of_round(pool, request, backend, round))
+			return backend;
 	}
-	/* Few are left, or they have no slots. */
-	for (size_t k = 0; k < n; k++) {
-		i = (slot + k) % n;
-		if (is_of_round(pool, request, i, round))
-			return i;
-	}
-	return BALANCE_NONE;
+	return pick_ranked(pool, request, round, maglev_slot(request->client, hash, 0));
 }
 
 static size_t pick_of_round(struct pool *pool, const struct pool_request *request, enum round round)
 {
 	const size_t n = pool->config->n_backends;
 
-	if (pool->slots)
+	if (pool->table)
 		return pick_hashed(pool, request, round);
 	for (size_t i = 0; i < n; i++)
 		pool->targets[i].weight = is_of_round(pool, request, i, round)
@@ -174,13 +229,25 @@ void pool_give(struct pool *pool, size_t backend)
 	add_live(pool, backend, (uint32_t)-1);
 }
 
-bool pool_failed(struct pool *pool, size_t backend, uint64_t now_ms)
+struct sockaddr_any pool_address(const struct pool *pool, size_t backend)
+{
+	struct sockaddr_any addr;
+
+	(void)pool_state_address(pool->state, pool->index, backend, &addr);
+	return addr;
+}
+
+bool pool_failed(
+	struct pool *pool, size_t backend, const struct sockaddr_any *addr, uint64_t now_ms)
 {
 	const uint32_t limit = pool->config->circuit_failures;
 	struct pool_state_backend *state = state_of(pool, backend);
-	uint32_t failures = __atomic_add_fetch(&state->failures, 1, __ATOMIC_RELAXED);
+	uint32_t failures;
 
-	if (limit == 0 || failures < limit)
+	if (limit == 0 || !pool_state_is_at(pool->state, pool->index, backend, addr))
+		return false;
+	failures = __atomic_add_fetch(&state->failures, 1, __ATOMIC_RELAXED);
+	if (failures < limit)
 		return false;
 	__atomic_store_n(&state->closed_at_ms, now_ms + pool->config->circuit_ms, __ATOMIC_RELAXED);
 	return failures == limit;

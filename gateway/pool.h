@@ -13,13 +13,15 @@
 #include "config.h"
 #include "pool_state.h"
 
+struct pool_table;
+
 struct pool {
 	const struct config_pool *config;
 	struct pool_state *state;
 	size_t index;			/* in config.pools and in state */
 	size_t worker;			/* row of state->live */
 	struct balance_target *targets; /* one per config->backends */
-	uint16_t *slots;		/* of maglev.h; NULL if the pool balances otherwise */
+	struct pool_table *table;	/* NULL unless the pool balances by maglev */
 	size_t turn;			/* of balance_least() */
 	size_t next_source;
 };
@@ -47,9 +49,15 @@ size_t pool_pick(struct pool *pool, const struct pool_request *request);
 void pool_take(struct pool *pool, size_t backend);
 void pool_give(struct pool *pool, size_t backend);
 
-/* The backend did not answer, or did. True if this opened its circuit, or has ended its failures.
+/* Where the backend is, or was a moment ago. */
+struct sockaddr_any pool_address(const struct pool *pool, size_t backend);
+
+/*
+ * The backend did not answer at this address, or did. True if this opened its circuit, or has ended
+ * its failures. If it has another address by now, the failure says nothing of it.
  */
-bool pool_failed(struct pool *pool, size_t backend, uint64_t now_ms);
+bool pool_failed(
+	struct pool *pool, size_t backend, const struct sockaddr_any *addr, uint64_t now_ms);
 bool pool_answered(struct pool *pool, size_t backend);
 
 /* The source address for the next attempt, in turn; NULL if the kernel is to choose. */

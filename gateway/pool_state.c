@@ -3,6 +3,17 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+/* The word of an address: IPv4 as in the packet, port, whether the backend is there now. */
+#define PORT_SHIFT 32
+#define EVER	   (1ULL << 62) /* also if it is not */
+#define NOW	   (1ULL << 63)
+#define VALID	   (NOW | EVER)
+
+static struct pool_state_backend *find(const struct pool_state *state, size_t pool, size_t backend)
+{
+	return &state->backends[state->first[pool] + backend];
+}
+
 static void *map_shared(size_t size)
 {
 	void *made = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -21,13 +32,38 @@ static size_t live_size(const struct pool_state *state)
 	return (state->n_workers * state->n_backends + 1) * sizeof(*state->live);
 }
 
+static size_t generations_size(const struct pool_state *state)
+{
+	return (state->n_pools + 1) * sizeof(*state->generations);
+}
+
+static uint64_t word_of(const struct sockaddr_any *addr)
+{
+	return addr->in.sin_addr.s_addr | (uint64_t)sockaddr_port(addr) << PORT_SHIFT;
+}
+
+/* Those that the configuration itself names are where it says. */
+static void place_backends(struct pool_state *state, const struct config *config)
+{
+	for (size_t i = 0; i < config->n_pools; i++) {
+		const struct config_pool *pool = &config->pools[i];
+
+		state->generations[i] = 1;
+		for (size_t b = 0; b < pool->n_backends; b++)
+			if (!sockaddr_is_any(&pool->backends[b].addr))
+				find(state, i, b)->where = word_of(&pool->backends[b].addr) | VALID;
+	}
+}
+
 struct pool_state *pool_state_create(const struct config *config, size_t n_workers)
 {
 	struct pool_state *state = calloc(1, sizeof(*state));
 
 	if (!state)
 		return NULL;
+	list_init(&state->watches);
 	state->n_workers = n_workers;
+	state->n_pools = config->n_pools;
 	state->first = calloc(config->n_pools + 1, sizeof(*state->first));
 	for (size_t i = 0; i < config->n_pools && state->first; i++) {
 		state->first[i] = state->n_backends;
@@ -35,10 +71,12 @@ struct pool_state *pool_state_create(const struct config *config, size_t n_worke
 	}
 	state->backends = map_shared(backends_size(state));
 	state->live = map_shared(live_size(state));
-	if (!state->first || !state->backends || !state->live) {
+	state->generations = map_shared(generations_size(state));
+	if (!state->first || !state->backends || !state->live || !state->generations) {
 		pool_state_destroy(state);
 		return NULL;
 	}
+	place_backends(state, config);
 	return state;
 }
 
@@ -50,6 +88,8 @@ void pool_state_destroy(struct pool_state *state)
 		munmap(state->backends, backends_size(state));
 	if (state->live)
 		munmap(state->live, live_size(state));
+	if (state->generations)
+		munmap(state->generations, generations_size(state));
 	free(state->first);
 	free(state);
 }
@@ -60,9 +100,20 @@ void pool_state_clear_worker(struct pool_state *state, size_t worker)
 		__atomic_store_n(&state->live[worker * state->n_backends + i], 0, __ATOMIC_RELAXED);
 }
 
-static struct pool_state_backend *find(const struct pool_state *state, size_t pool, size_t backend)
+void pool_state_add_watch(struct pool_state *state, struct pool_state_watch *watch)
 {
-	return &state->backends[state->first[pool] + backend];
+	list_append(&state->watches, &watch->node);
+}
+
+static void tell(struct pool_state *state, size_t pool, size_t backend)
+{
+	struct list_node *node, *tmp;
+
+	list_for_each_safe (node, tmp, &state->watches) {
+		struct pool_state_watch *watch = list_entry(node, struct pool_state_watch, node);
+
+		watch->on_change(watch, pool, backend);
+	}
 }
 
 void pool_state_set_up(
@@ -76,11 +127,62 @@ void pool_state_set_up(
 		__atomic_store_n(&found->closed_at_ms, 0, __ATOMIC_RELAXED);
 	}
 	__atomic_store_n(&found->down, !up, __ATOMIC_RELEASE);
+	tell(state, pool, backend);
 }
 
 bool pool_state_is_up(const struct pool_state *state, size_t pool, size_t backend)
 {
-	return !__atomic_load_n(&find(state, pool, backend)->down, __ATOMIC_ACQUIRE);
+	const struct pool_state_backend *found = find(state, pool, backend);
+
+	return (__atomic_load_n(&found->where, __ATOMIC_ACQUIRE) & VALID) == VALID &&
+	       !__atomic_load_n(&found->down, __ATOMIC_ACQUIRE);
+}
+
+bool pool_state_address(
+	const struct pool_state *state, size_t pool, size_t backend, struct sockaddr_any *ret_addr)
+{
+	uint64_t word = __atomic_load_n(&find(state, pool, backend)->where, __ATOMIC_ACQUIRE);
+
+	*ret_addr = (struct sockaddr_any){ 0 };
+	if (word & EVER) {
+		ret_addr->in.sin_family = AF_INET;
+		ret_addr->in.sin_addr.s_addr = (in_addr_t)word;
+		sockaddr_set_port(ret_addr, (uint16_t)(word >> PORT_SHIFT));
+	}
+	return (word & VALID) == VALID;
+}
+
+bool pool_state_is_at(const struct pool_state *state, size_t pool, size_t backend,
+	const struct sockaddr_any *addr)
+{
+	uint64_t word = __atomic_load_n(&find(state, pool, backend)->where, __ATOMIC_ACQUIRE);
+
+	return sockaddr_family(addr) == AF_INET && (word & EVER) &&
+	       addr->in.sin_addr.s_addr == (in_addr_t)word;
+}
+
+void pool_state_set_address(struct pool_state *state, size_t pool, size_t backend,
+	const struct sockaddr_any *addr, bool up, uint64_t now_ms)
+{
+	struct pool_state_backend *found = find(state, pool, backend);
+
+	/* Nobody is sent there while what is known of it changes. */
+	__atomic_and_fetch(&found->where, ~NOW, __ATOMIC_RELEASE);
+	if (addr) {
+		__atomic_store_n(&found->up_ms, now_ms, __ATOMIC_RELAXED);
+		__atomic_store_n(&found->failures, 0, __ATOMIC_RELAXED);
+		__atomic_store_n(&found->closed_at_ms, 0, __ATOMIC_RELAXED);
+		__atomic_store_n(&found->down, !up, __ATOMIC_RELAXED);
+		__atomic_store_n(&found->where, word_of(addr) | VALID, __ATOMIC_RELEASE);
+	}
+	if (__atomic_add_fetch(&state->generations[pool], 1, __ATOMIC_RELEASE) == 0)
+		__atomic_store_n(&state->generations[pool], 1, __ATOMIC_RELEASE);
+	tell(state, pool, backend);
+}
+
+uint32_t pool_state_generation(const struct pool_state *state, size_t pool)
+{
+	return __atomic_load_n(&state->generations[pool], __ATOMIC_ACQUIRE);
 }
 
 uint64_t pool_state_live(const struct pool_state *state, size_t pool, size_t backend)

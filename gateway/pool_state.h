@@ -1,10 +1,10 @@
 /*
- * pool_state - what all processes know of the backends, in shared memory: which are up, how many
- * connections each has, which have failed lately.
+ * pool_state - what all processes know of the backends, in shared memory: where they are, which are
+ * up, how many connections each has, which have failed lately.
  *
- * Made before the workers are forked. "up_ms" and "down" have one writer, the supervisor; "live"
- * has one for each worker's row. The circuit's two fields are written by all workers, without a
- * lock: a count that is off by one does no harm.
+ * Made before the workers are forked. "where", "up_ms", "down" and the generations have one writer,
+ * the supervisor; "live" has one for each worker's row. The circuit's two fields are written by all
+ * workers, without a lock: a count that is off by one does no harm.
  */
 #pragma once
 
@@ -13,8 +13,10 @@
 #include <stdint.h>
 
 #include "config.h"
+#include "list.h"
 
 struct pool_state_backend {
+	uint64_t where;	       /* of pool_state_address(): all of it in one word */
 	uint64_t up_ms;	       /* when it came back; 0: it has been up from the start */
 	uint64_t closed_at_ms; /* the circuit: until then it is open */
 	uint32_t down;	       /* 1: a check has found it down */
@@ -25,8 +27,18 @@ struct pool_state {
 	size_t n_workers;
 	size_t n_backends; /* of all pools */
 	size_t *first;	   /* of each pool: the index of its first backend */
+	size_t n_pools;
 	struct pool_state_backend *backends;
-	uint32_t *live; /* a row of n_backends for each worker */
+	uint32_t *live;		  /* a row of n_backends for each worker */
+	uint32_t *generations;	  /* of each pool */
+	struct list_node watches; /* the supervisor's */
+};
+
+/* Who wants to know at once. */
+struct pool_state_watch {
+	struct list_node node;
+	/* The backend has another address, has lost it, or was found up or down. */
+	void (*on_change)(struct pool_state_watch *watch, size_t pool, size_t backend);
 };
 
 /* config must outlive it. NULL without memory. */
@@ -37,10 +49,33 @@ void pool_state_destroy(struct pool_state *state);
 /* What a worker does when it begins: its predecessor's connections are gone. */
 void pool_state_clear_worker(struct pool_state *state, size_t worker);
 
+/* In the supervisor, which alone makes changes. list_remove(&watch->node) ends it. */
+void pool_state_add_watch(struct pool_state *state, struct pool_state_watch *watch);
+
 /* By the supervisor, when a check has changed its mind. */
 void pool_state_set_up(
 	struct pool_state *state, size_t pool, size_t backend, bool up, uint64_t now_ms);
+/* Whether it has an address and no check has found it down. */
 bool pool_state_is_up(const struct pool_state *state, size_t pool, size_t backend);
+
+/*
+ * Where the backend is: AF_INET, and port 0 for the one that the client connected to. False: it has
+ * no address now; ret_addr is then the last one, or of family 0 if there never was any.
+ */
+bool pool_state_address(
+	const struct pool_state *state, size_t pool, size_t backend, struct sockaddr_any *ret_addr);
+/* Whether this is the last address of the backend; the port does not count. */
+bool pool_state_is_at(const struct pool_state *state, size_t pool, size_t backend,
+	const struct sockaddr_any *addr);
+
+/*
+ * By the supervisor: the backend has this address from now on, and begins anew. up: it may have
+ * clients at once, or else when a check has found it up. NULL: it has none.
+ */
+void pool_state_set_address(struct pool_state *state, size_t pool, size_t backend,
+	const struct sockaddr_any *addr, bool up, uint64_t now_ms);
+/* Another one whenever addresses of the pool have changed; never 0. */
+uint32_t pool_state_generation(const struct pool_state *state, size_t pool);
 
 /* Connections of all workers. */
 uint64_t pool_state_live(const struct pool_state *state, size_t pool, size_t backend);

@@ -37,7 +37,7 @@ int target_pick(const struct config_listener *listener, const struct config_bind
 	if (backend == BALANCE_NONE)
 		return -ENOENT;
 	*ret_target = (struct target){
-		.addr = pool->config->backends[backend].addr,
+		.addr = pool_address(pool, backend),
 		.pool = pool,
 		.backend = (uint16_t)backend,
 	};

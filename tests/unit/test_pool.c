@@ -126,13 +126,18 @@ static void test_circuit_opens_and_closes_by_itself(void **state)
 
 	(void)state;
 	setup(&f, THREE " circuit-failures = 3 circuit-time = 10s");
-	assert_false(pool_failed(&f.pools[0], 1, f.request.now_ms));
-	assert_false(pool_failed(&f.pools[1], 1, f.request.now_ms));
+	assert_false(pool_failed(
+		&f.pools[0], 1, &f.config->pools[0].backends[1].addr, f.request.now_ms));
+	assert_false(pool_failed(
+		&f.pools[1], 1, &f.config->pools[0].backends[1].addr, f.request.now_ms));
 	/* One success begins the count anew. */
 	assert_false(pool_answered(&f.pools[0], 1));
-	assert_false(pool_failed(&f.pools[0], 1, f.request.now_ms));
-	assert_false(pool_failed(&f.pools[0], 1, f.request.now_ms));
-	assert_true(pool_failed(&f.pools[1], 1, f.request.now_ms));
+	assert_false(pool_failed(
+		&f.pools[0], 1, &f.config->pools[0].backends[1].addr, f.request.now_ms));
+	assert_false(pool_failed(
+		&f.pools[0], 1, &f.config->pools[0].backends[1].addr, f.request.now_ms));
+	assert_true(pool_failed(
+		&f.pools[1], 1, &f.config->pools[0].backends[1].addr, f.request.now_ms));
 	for (int i = 0; i < 30; i++)
 		assert_int_not_equal(pool_pick(&f.pools[i % 2], &f.request), 1);
 	f.request.now_ms += 10000;
@@ -141,7 +146,8 @@ static void test_circuit_opens_and_closes_by_itself(void **state)
 		assert_true(i < 10);
 	}
 	/* The next failure is enough, and no news. */
-	assert_false(pool_failed(&f.pools[0], 1, f.request.now_ms));
+	assert_false(pool_failed(
+		&f.pools[0], 1, &f.config->pools[0].backends[1].addr, f.request.now_ms));
 	for (int i = 0; i < 30; i++)
 		assert_int_not_equal(pick(&f), 1);
 	f.request.now_ms += 10000;
@@ -156,8 +162,10 @@ static void test_open_circuits_are_better_than_nothing(void **state)
 
 	(void)state;
 	setup(&f, TWO " circuit-failures = 1");
-	assert_true(pool_failed(&f.pools[0], 0, f.request.now_ms));
-	assert_true(pool_failed(&f.pools[0], 1, f.request.now_ms));
+	assert_true(pool_failed(
+		&f.pools[0], 0, &f.config->pools[0].backends[0].addr, f.request.now_ms));
+	assert_true(pool_failed(
+		&f.pools[0], 1, &f.config->pools[0].backends[1].addr, f.request.now_ms));
 	assert_int_not_equal(pick(&f), BALANCE_NONE);
 	pool_state_set_up(f.state, 0, 0, false, 5);
 	for (int i = 0; i < 10; i++)
@@ -165,7 +173,8 @@ static void test_open_circuits_are_better_than_nothing(void **state)
 	teardown(&f);
 	setup(&f, TWO " circuit-failures = 0");
 	for (int i = 0; i < 1000; i++)
-		assert_false(pool_failed(&f.pools[0], 0, f.request.now_ms));
+		assert_false(pool_failed(
+			&f.pools[0], 0, &f.config->pools[0].backends[0].addr, f.request.now_ms));
 	assert_int_equal(pick(&f), 0);
 	teardown(&f);
 }
@@ -256,6 +265,103 @@ static void test_maglev_without_one(void **state)
 	teardown(&f);
 }
 
+static struct sockaddr_any server(uint8_t number)
+{
+	struct sockaddr_any addr = { .in = { .sin_family = AF_INET, .sin_port = htons(80) } };
+
+	addr.in.sin_addr.s_addr = htonl(0x0a000000 + number);
+	return addr;
+}
+
+/* What failed was the one before it. */
+static void test_failures_of_an_address_that_is_gone(void **state)
+{
+	struct sockaddr_any old = server(2), new = server(9);
+	struct fixture f;
+
+	(void)state;
+	setup(&f, THREE " circuit-failures = 1");
+	pool_state_set_address(f.state, 0, 1, NULL, false, 5);
+	for (int i = 0; i < 30; i++)
+		assert_int_not_equal(pick(&f), 1);
+	pool_state_set_address(f.state, 0, 1, &new, true, 6);
+	assert_false(pool_failed(&f.pools[0], 1, &old, f.request.now_ms));
+	for (unsigned i = 0, found = 0; i < 3 || !found; i++) {
+		found += pick(&f) == 1;
+		assert_true(i < 10);
+	}
+	new = pool_address(&f.pools[1], 1);
+	assert_true(pool_failed(&f.pools[1], 1, &new, f.request.now_ms));
+	for (int i = 0; i < 30; i++)
+		assert_int_not_equal(pick(&f), 1);
+	teardown(&f);
+}
+
+#define FIVE                                                                              \
+	"balance = maglev backend \"10.0.0.1:80\" {} backend \"10.0.0.2:80\" {}"          \
+	" backend \"10.0.0.3:80\" {} backend \"10.0.0.4:80\" {} backend \"10.0.0.5:80\" " \
+	"{}"
+
+/* Two pools with the same addresses, the one as it began, the other after a long way. */
+static void check_agreement(const char *options, const char *other_options)
+{
+	static const uint8_t order[] = { 4, 1, 5, 2, 3 };
+	struct fixture f, other;
+	unsigned served[6] = { 0 };
+
+	setup(&f, options);
+	setup(&other, other_options);
+	for (size_t i = 0; i < 5; i++) {
+		struct sockaddr_any passing = server((uint8_t)(20 + i));
+
+		pool_state_set_address(other.state, 0, i, &passing, true, 5);
+		pick(&other);
+	}
+	for (size_t i = 0; i < 5; i++) {
+		struct sockaddr_any addr = server(order[i]);
+
+		pool_state_set_address(other.state, 0, i, &addr, true, 5);
+	}
+	for (int left = 5; left > 0; left--) {
+		for (uint32_t i = 0; i < 2000; i++) {
+			struct sockaddr_any a, b;
+
+			memcpy(f.client.in6.sin6_addr.s6_addr + 8, &i, sizeof(i));
+			other.client = f.client;
+			a = pool_address(&f.pools[0], pick(&f));
+			b = pool_address(&other.pools[0], pick(&other));
+			assert_true(sockaddr_equal(&a, &b));
+			served[ntohl(a.in.sin_addr.s_addr) - 0x0a000000]++;
+		}
+		for (size_t i = 0; i < 5 && left > 1; i++) {
+			struct sockaddr_any a = pool_address(&f.pools[0], i);
+
+			if (ntohl(a.in.sin_addr.s_addr) == 0x0a000000U + (unsigned)left)
+				pool_state_set_up(f.state, 0, i, false, 9);
+			if (order[i] == left)
+				pool_state_set_up(other.state, 0, i, false, 9);
+		}
+	}
+	for (size_t i = 1; i <= 5; i++)
+		assert_true(served[i] > 100);
+	teardown(&other);
+	teardown(&f);
+}
+
+static void test_maglev_has_no_memory(void **state)
+{
+	(void)state;
+	check_agreement(FIVE, FIVE);
+	/* Backups have no slots. */
+	check_agreement(
+		"balance = maglev backend \"10.0.0.1:80\" { backup = yes } backend \"10.0.0.2:80\" "
+		"{ backup = yes } backend \"10.0.0.3:80\" { backup = yes } backend \"10.0.0.4:80\" "
+		"{ backup = yes } backend \"10.0.0.5:80\" { backup = yes }",
+		"balance = maglev backend \"10.0.0.5:80\" { backup = yes } backend \"10.0.0.4:80\" "
+		"{ backup = yes } backend \"10.0.0.3:80\" { backup = yes } backend \"10.0.0.2:80\" "
+		"{ backup = yes } backend \"10.0.0.1:80\" { backup = yes }");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -267,6 +373,8 @@ int main(void)
 		cmocka_unit_test(test_least_connections_of_all_workers),
 		cmocka_unit_test(test_who_comes_back_starts_slowly),
 		cmocka_unit_test(test_maglev_without_one),
+		cmocka_unit_test(test_failures_of_an_address_that_is_gone),
+		cmocka_unit_test(test_maglev_has_no_memory),
 	};
 
 	return cmocka_run_group_tests_name("pool", tests, NULL, NULL);
