@@ -20,7 +20,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "netns"))
 
 from bench_lab import MEASUREMENTS, Invalid, Lab, host_facts  # noqa: E402
-from bench_peers import DEFAULT_PEERS, FEATURE_PEERS, PEERS  # noqa: E402
+from bench_peers import DEFAULT_PEERS, FEATURE_PEERS, PEERS, sixgate_of  # noqa: E402
 from bench_report import cost_table, ratio_table, summarize, table  # noqa: E402
 from netsite.site import terminated_as_exit  # noqa: E402
 
@@ -40,17 +40,32 @@ def parse_arguments():
                         help="of " + ", ".join(PEERS) + "; without it " + ", ".join(DEFAULT_PEERS))
     parser.add_argument("--features", action="store_true",
                         help="sixgate with everything switched on beside sixgate as it is, and nobody else")
+    parser.add_argument("--against", type=Path, metavar="BUILD",
+                        help="with --features: beside the sixgated in the directory BUILD, too")
     parser.add_argument("--pin", action="store_true",
                         help="gateways on CPU 0, all else on CPU 1; by default the kernel places everything")
     parser.add_argument("--json", metavar="FILE", help="also write all samples, medians and ratios there")
     arguments = parser.parse_args()
     if arguments.features:
-        arguments.peers = FEATURE_PEERS
+        arguments.peers = list(FEATURE_PEERS)
+    if arguments.against:
+        add_other_build(parser, arguments)
     arguments.rounds = arguments.rounds or (3 if arguments.quick else 5)
     arguments.seconds = arguments.seconds or (1 if arguments.quick else 4)
     if arguments.rounds < 1 or arguments.seconds < 1:
         parser.error("--rounds and --seconds are at least 1")
     return arguments
+
+
+def add_other_build(parser, arguments):
+    if not arguments.features:
+        parser.error("--against goes with --features")
+    build = arguments.against.resolve()
+    if not (build / "sixgated").exists():
+        parser.error(f"there is no {build}/sixgated: name the directory of a build")
+    peer = sixgate_of(build)
+    PEERS[peer.name] = peer
+    arguments.peers.append(peer.name)
 
 
 def names_in(known):

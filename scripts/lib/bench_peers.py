@@ -57,7 +57,7 @@ ALL_FEATURES = Features(
 )
 
 
-def _sixgate(features=Features()):
+def _sixgate(features=Features(), build=None):
     def start(site, peer, wrapper):
         parts = "".join(f"""
 listener "{name}" {{
@@ -71,12 +71,18 @@ pool "{name}" {{
 run-directory = "{site.dir}/{peer.name}-run"
 workers = 1
 access-log = "off"
-{features.top}{parts}""", name=peer.name, wrapper=wrapper)
+{features.top}{parts}""", name=peer.name, wrapper=wrapper, build=build)
     return start
 
 
 def _sixgate_version():
     return _first_line(build_dir() / "sixgated", "--version")
+
+
+def sixgate_of(build):
+    """Another build, to be measured beside this one."""
+    return Peer("sixgate-before", f"{build}/sixgated", 8170, _sixgate(build=build),
+                lambda: _first_line(build / "sixgated", "--version"))
 
 
 def _haproxy(options="", global_options=""):

@@ -202,9 +202,9 @@ class Site:
         argv = [*wrapper, "haproxy", "-db", "-f", self.write(f"{name}.conf", config)]
         return self._wait_ports(self.daemon(namespace, argv, name), namespace, ports)
 
-    def sixgated(self, args, name="sixgated", env=None, wrapper=()):
-        """Starts the gateway and waits until it says that it is ready."""
-        argv = [*wrapper, build_dir() / "sixgated", *args]
+    def sixgated(self, args, name="sixgated", env=None, wrapper=(), build=None):
+        """Starts the gateway and waits until it says that it is ready. build: where it is, if not in build_dir()."""
+        argv = [*wrapper, (build or build_dir()) / "sixgated", *args]
         daemon = self.daemon(self.gateway, argv, name, env)
         return daemon.wait_ready(lambda: "ready" in daemon.errors())
 
