@@ -3,10 +3,11 @@
 import contextlib
 import re
 import socket
+import struct
 
 import pytest
 from netsite import CLIENT4, CLIENT6, FRONT4, SERVER4, VIP4, VIP6, Site, wait_until
-from netsite.forged import ALL, FORGED
+from netsite.forged import ALL, FORGED, SIGNATURE
 from netsite.site import nginx_http_paths
 from wire import read_header
 
@@ -51,6 +52,10 @@ frontend seen
     http-request return status 200
 """, [HAPROXY])
         yield made
+
+
+def inet6(address):
+    return socket.inet_pton(socket.AF_INET6, address)
 
 
 def seen_by(site, server):
@@ -118,4 +123,21 @@ def test_bytes_stay_what_they_were(module_site, start):
                     assert (header.src, header.sport) == client.getsockname()[:2]
                     client.shutdown(socket.SHUT_WR)
                     assert b"".join(iter(lambda: server.recv(65536), b"")) == words
+    assert daemon.stop() == 0
+
+
+def test_datagrams_stay_what_they_were(module_site, start):
+    """Each behind its own client's header, what it begins with notwithstanding."""
+    daemon = start(f'protocol = udp bind = "[{VIP6}]:%d"')
+    with module_site.server.socket(socket.AF_INET, socket.SOCK_DGRAM) as server, \
+            module_site.client.socket(socket.AF_INET6, socket.SOCK_DGRAM) as client:
+        server.settimeout(5)
+        server.bind((SERVER4, RAW))
+        client.connect((VIP6, RAW))
+        ours = SIGNATURE + b"\x21\x22\0\x24" + b"".join(map(inet6, (CLIENT6, VIP6))) + struct.pack(
+            "!HH", client.getsockname()[1], RAW)
+        for words in ALL.values():
+            words = words[:60000]
+            client.send(words)
+            assert server.recv(65536) == ours + words
     assert daemon.stop() == 0
