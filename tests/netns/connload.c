@@ -267,6 +267,7 @@ int main(int argc, char **argv)
 		fail("epoll_create1");
 	sigaction(SIGTERM, &on_end, NULL);
 	raise_open_files();
+	setvbuf(stdout, NULL, _IOLBF, 0);
 	run(&load);
 	return 0;
 }

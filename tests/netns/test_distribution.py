@@ -1,4 +1,4 @@
-"""How clients spread over servers: the figures, of gateways as they run, with nginx behind them (pytest -s prints)."""
+"""How clients spread over servers: the figures of gateways as they run, nginx behind them (pytest -s prints)."""
 
 from collections import Counter
 
@@ -88,8 +88,9 @@ def test_one_of_ten_goes(site, start):
     for what, after, most in (("removed", removed, 0.02), ("refusing", refusing, 0)):
         others = [(a, b) for a, b in zip(before, after) if a != gone]
         moved = sum(a != b for a, b in others)
-        print(f"\none of ten {what}: {moved} of {len(others)} others' clients move ({100 * moved / len(others):.2f} %); "
-              f"its own: {shares([b for a, b in zip(before, after) if a == gone])}")
+        own = [b for a, b in zip(before, after) if a == gone]
+        print(f"\none of ten {what}: {moved} of {len(others)} others' clients move "
+              f"({100 * moved / len(others):.2f} %); its own: {shares(own)}")
         assert moved <= most * len(others)
         assert gone not in after and len(set(after)) == 9
 

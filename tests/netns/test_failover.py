@@ -13,7 +13,7 @@ import time
 
 import pytest
 from netsite import BACKENDS, CLIENT6, GATEWAY4, VIP6, wait_until
-from netsite.web import Clients, outcomes, start_web
+from netsite.web import Clients, outcomes, parse, start_web
 from test_pools import counter
 
 FRONT, PORT = 80, 8000
@@ -41,18 +41,18 @@ class Web:
         self.site = site
         self.nginx = {host: start_web(site, host, PORT, f"web-{host}") for host in HOSTS}
 
-    def signal(self, number):
-        for pid in self.nginx[BAD].pids():
+    def signal(self, number, host=BAD):
+        for pid in self.nginx[host].pids():
             with contextlib.suppress(ProcessLookupError):  # a worker may have followed its master by itself
                 os.kill(pid, number)
 
-    def kill(self):
-        self.signal(signal.SIGKILL)
-        self.nginx[BAD].process.wait()
-        wait_until(lambda: not self.site.server.run(["ss", "-Htlp", "src", f"{BAD}:{PORT}"]).stdout, "it is gone")
+    def kill(self, host=BAD):
+        self.signal(signal.SIGKILL, host)
+        self.nginx[host].process.wait()
+        wait_until(lambda: not self.site.server.run(["ss", "-Htlp", "src", f"{host}:{PORT}"]).stdout, "it is gone")
 
-    def restart(self):
-        self.nginx[BAD] = start_web(self.site, BAD, PORT, f"web-{BAD}")
+    def restart(self, host=BAD):
+        self.nginx[host] = start_web(self.site, host, PORT, f"web-{host}")
 
     def cut_off(self):
         """No packet of it arrives or leaves."""
@@ -94,10 +94,9 @@ def load(site):
     return Clients(site, VIP6, FRONT, rate=RATE, limit_ms=LIMIT_MS)
 
 
-def wait_said(daemon, word, times=1):
+def wait_said(daemon, word, host=BAD):
     """Returns when it was there."""
-    line = f"pool p: backend {BAD}:{PORT} {word}"
-    wait_until(lambda: daemon.errors().count(line) >= times, f"{BAD} {word}")
+    wait_until(lambda: f"pool p: backend {host}:{PORT} {word}" in daemon.errors(), f"{host} {word}")
     return time.monotonic()
 
 
@@ -107,6 +106,12 @@ def wait_served(clients, number, host=HOSTS[1]):
         return clients.path.read_text().count(f" {host}:")
     before = count()
     wait_until(lambda: count() >= before + number, f"{number} clients more at {host}", 30)
+
+
+def count(clients, since):
+    """Those that have ended, of those who began since then."""
+    return sum(parse(line).began > since for line in clients.path.read_text().splitlines(keepends=True)
+               if line.endswith("\n"))
 
 
 def between(came, begin, end):
@@ -164,6 +169,33 @@ def test_one_of_three_fails(site, web, start, how, by):
     assert len(later) > 100 and BAD not in {one.at.partition(":")[0] for one in later}
     assert daemon.stop() == 0
     assert how == "stopped" or counter(daemon, "retried") > 0
+
+
+def test_all_fail(site, web, start):
+    """Nobody waits for what is not there; the first that comes back gets them all."""
+    daemon = start(CHECK)
+    with load(site) as clients:
+        wait_served(clients, 100, BAD)
+        for host in HOSTS:
+            web.kill(host)
+        down = max(wait_said(daemon, "is down", host) for host in HOSTS)
+        wait_until(lambda: count(clients, down) > 200, "clients to come in vain")
+        mending = time.monotonic()
+        web.restart()
+        mended = time.monotonic()
+        back = wait_said(daemon, "is up")
+        wait_served(clients, 200, BAD)
+        came = clients.finish()
+    vain, after = between(came, down, mending), [one for one in came if one.began > back]
+    first = min(one.began for one in came if one.began > mending and one.outcome == "ok")
+    print(f"\nall down: {len(vain)} clients, {outcomes(vain)}, "
+          f"the slowest told after {max(one.ms for one in vain):.0f} ms; "
+          f"said to be back {1e3 * (back - mended):.0f} ms after it worked, the first served "
+          f"{1e3 * (first - mended):.0f} ms after; from then on {len(after)} clients, {outcomes(after)}")
+    assert {one.outcome for one in vain} <= {"refused", "reset"}
+    assert outcomes(after) == {"ok": len(after)}
+    check_told(came)
+    assert daemon.stop() == 0
 
 
 def test_flapping_server(site, web, start):

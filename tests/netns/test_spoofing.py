@@ -1,4 +1,4 @@
-"""Nothing that a client sends can become an identity: headers of every kind as its first bytes, seen by real servers."""
+"""Nothing that a client sends can become an identity: headers of every kind as its first bytes, real servers."""
 
 import contextlib
 import re
@@ -69,7 +69,8 @@ def start(module_site):
     with contextlib.ExitStack() as stack:
         def run(options):
             parts = "".join(f'listener "l{port}" {{ {options % port} pool = "p{port}" }}\n'
-                            f'pool "p{port}" {{ backend "{SERVER4}:{port}" {{}} }}\n' for port in (NGINX, HAPROXY, RAW))
+                            f'pool "p{port}" {{ backend "{SERVER4}:{port}" {{}} }}\n'
+                            for port in (NGINX, HAPROXY, RAW))
             daemon = module_site.sixgated_config(f'run-directory = "{module_site.dir}/run"\nworkers = 2\ndrain = 1s\n'
                                                  f'access-log = off\n{parts}')
             stack.callback(daemon.stop)

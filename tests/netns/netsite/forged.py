@@ -40,6 +40,7 @@ def with_crc(block, flaw=0):
 
 
 BLOCK4, BLOCK6 = endpoints(SRC4, DST4), endpoints(SRC6, DST6)
+TLVS = tlv(2, b"example.org") + tlv(4, bytes(7)) + tlv(5, b"id-66") + tlv(0xe0, b"custom")
 MAPPED = endpoints("::ffff:" + SRC4, "::ffff:" + DST4)
 
 # What each says if it is believed: the address of SRC, or None for "the connection's own".
@@ -51,8 +52,7 @@ BELIEVABLE = {
     "v1 UNKNOWN of 107 bytes": (b"PROXY UNKNOWN".ljust(105, b"x").replace(b"Nx", b"N ", 1) + b"\r\n", None),
     "v2 TCP4": (v2(PROXY, INET | STREAM, BLOCK4), SRC4),
     "v2 TCP6": (v2(PROXY, INET6 | STREAM, BLOCK6), SRC6),
-    "v2 TCP6 with TLVs": (v2(PROXY, INET6 | STREAM, BLOCK6,
-                             tlv(2, b"example.org") + tlv(4, bytes(7)) + tlv(5, b"id-66") + tlv(0xe0, b"custom")), SRC6),
+    "v2 TCP6 with TLVs": (v2(PROXY, INET6 | STREAM, BLOCK6, TLVS), SRC6),
     "v2 TCP6 with its checksum": (with_crc(BLOCK6), SRC6),
     "v2 LOCAL": (v2(LOCAL, 0), None),
     "v2 LOCAL with addresses": (v2(LOCAL, INET6 | STREAM, BLOCK6), None),
