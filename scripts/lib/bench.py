@@ -148,8 +148,8 @@ def print_facts(known):
 def report(known, samples, failures, arguments):
     summary = summarize(samples, arguments.peers)
     if arguments.features:
-        print("What the others cost beside sixgate, in per cent of each figure; less than nothing is a gain. Medians\n"
-              "of the rounds, and between which of them the median lies with 95 per cent probability:\n")
+        print("What the others cost beside sixgate, in per cent of each figure; less than nothing is a gain.\n"
+              "Medians of the rounds, and between which of them the median lies with 95 per cent probability:\n")
         print(cost_table(samples, summary, arguments.peers))
     else:
         print(table(summary, arguments.peers))
