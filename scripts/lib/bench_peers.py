@@ -50,6 +50,7 @@ class Features:
 # Everything that a site may switch on together. What is measured has one server behind each listener, so a second
 # one stands by.
 ALL_FEATURES = Features(
+    listener='accept-proxy { from = { "2001:db8:ffff::/48", "203.0.113.7" } }',
     pool=f"""
     balance = least-connections  slow-start = 10s  attempts = 3
     check {{ type = tcp  interval = 1s }}

@@ -222,6 +222,19 @@ def test_flapping_server(site, web, start):
     assert [one for one in lost if not any(is_under_way(one, *kill) for kill in kills)] == []
 
 
+def test_hanging_server_passes_for_tcp(site, web, start):
+    """As the manual says: while another one is found down and up again, this one is not."""
+    daemon = start(CHECK.replace('type = http  path = "/up"', "type = tcp"))
+    web.signal(signal.SIGSTOP)
+    web.kill(HOSTS[1])
+    wait_said(daemon, "is down", HOSTS[1])
+    web.restart(HOSTS[1])
+    wait_said(daemon, "is up", HOSTS[1])
+    assert f"{BAD}:{PORT} is down" not in daemon.errors()
+    web.signal(signal.SIGCONT)
+    assert daemon.stop() == 0
+
+
 @pytest.mark.parametrize(("header", "told"), [("local", "-"), ("proxy", SOURCE)])
 def test_checks_as_nginx_sees_them(site, web, start, header, told):
     """From the address that was set, and never mistaken for a client."""
