@@ -3,11 +3,10 @@
 #include <assert.h>
 #include <errno.h>
 #include <jansson.h>
-#include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "ring.h"
+#include "wall_time.h"
 
 static_assert(sizeof(struct access_log_record) <= RING_DATA_MAX, "a record fits in a ring's slot");
 
@@ -58,19 +57,11 @@ static json_t *json_milliseconds(uint64_t us)
 	return json_real((double)us / 1000.0);
 }
 
-/* RFC 3339, UTC, milliseconds. */
 static json_t *json_time(uint64_t wall_us)
 {
-	time_t seconds = (time_t)(wall_us / 1000000U);
-	unsigned ms = (unsigned)(wall_us / 1000U % 1000U);
-	char date[32], text[48];
-	struct tm tm;
+	char text[WALL_TIME_TEXT_MAX];
 
-	if (!gmtime_r(&seconds, &tm))
-		return json_null();
-	strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(text, sizeof(text), "%s.%03uZ", date, ms);
-	return json_string(text);
+	return wall_time_format(wall_us, text)[0] ? json_string(text) : json_null();
 }
 
 /* The members that only some records have. */

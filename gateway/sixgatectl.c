@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -6,7 +7,10 @@
 #include <sysexits.h>
 
 #include "config_file.h"
+#include "control.h"
+#include "ctl_client.h"
 #include "ctl_net.h"
+#include "ctl_status.h"
 #include "doctor.h"
 
 #define DEFAULT_CONFIG "/etc/sixgate/sixgated.conf"
@@ -15,30 +19,41 @@ enum option_id {
 	OPTION_CONFIG = 1,
 	OPTION_JSON,
 	OPTION_RUN_DIRECTORY,
+	OPTION_SOCKET,
 	OPTION_NO_CONNECT,
 	OPTION_HELP,
 	OPTION_VERSION,
+	OPTION_PARAM, /* this and the next ones: the params of a control command */
 };
 
-static const struct option long_options[] = {
+/* The options of all commands. */
+static const struct option common_options[] = {
 	{ "config", required_argument, NULL, OPTION_CONFIG },
 	{ "json", no_argument, NULL, OPTION_JSON },
 	{ "run-directory", required_argument, NULL, OPTION_RUN_DIRECTORY },
+	{ "socket", required_argument, NULL, OPTION_SOCKET },
 	{ "no-connect", no_argument, NULL, OPTION_NO_CONNECT },
 	{ "help", no_argument, NULL, OPTION_HELP },
 	{ "version", no_argument, NULL, OPTION_VERSION },
-	{ NULL, 0, NULL, 0 },
+};
+#define COMMON_OPTIONS (sizeof(common_options) / sizeof(common_options[0]))
+
+/* What is asked of a gateway that runs. */
+static const struct ctl_command control_commands[] = {
+	{ .name = "status", .print = ctl_status_print },
 };
 
 static const char usage_text[] =
 	"usage: sixgatectl [--config FILE] [--json] net plan|apply|status\n"
 	"       sixgatectl [--config FILE | --run-directory DIR] [--json] net teardown\n"
 	"       sixgatectl [--config FILE] [--json] [--no-connect] doctor\n"
+	"       sixgatectl [WHERE] [--json] status\n"
 	"       sixgatectl --help | --version\n"
 	"\n"
-	"Shows, makes and undoes what the gateway needs in the kernel, and says what is wrong\n"
-	"with the way from clients to servers. FILE is " DEFAULT_CONFIG "\n"
-	"unless given. sixgatectl(8) says more.\n";
+	"Asks a gateway that runs; shows, makes and undoes what it needs in the kernel, and says\n"
+	"what is wrong with the way from clients to servers. FILE is\n" DEFAULT_CONFIG
+	" unless given. WHERE is --config FILE,\n"
+	"--run-directory DIR or --socket PATH. sixgatectl(8) says more.\n";
 
 enum command {
 	COMMAND_NET_PLAN,
@@ -46,6 +61,7 @@ enum command {
 	COMMAND_NET_STATUS,
 	COMMAND_NET_TEARDOWN,
 	COMMAND_DOCTOR,
+	COMMAND_CONTROL,
 	COMMAND_HELP,
 	COMMAND_VERSION,
 };
@@ -54,8 +70,11 @@ struct request {
 	enum command command;
 	const char *path; /* NULL: not given */
 	const char *run_directory;
+	const char *socket;
 	bool json;
 	bool no_connect;
+	const struct ctl_command *control; /* COMMAND_CONTROL; NULL before it is known */
+	json_t *args;			   /* its arguments, an object */
 };
 
 static int usage_error(const char *what, const char *word)
@@ -69,13 +88,13 @@ static int parse_command(int argc, char **argv, struct request *request)
 	static const char *const net[] = { "plan", "apply", "status", "teardown" };
 
 	if (argc == 0)
-		return usage_error("no command: give net or doctor", "");
+		return usage_error("no command: give one, like status", "");
 	if (strcmp(argv[0], "doctor") == 0) {
 		request->command = COMMAND_DOCTOR;
 		return argc == 1 ? 0 : usage_error("doctor takes no argument", argv[1]);
 	}
 	if (strcmp(argv[0], "net") != 0)
-		return usage_error("no such command: give net or doctor", argv[0]);
+		return usage_error("no such command", argv[0]);
 	if (argc == 2)
 		for (size_t i = 0; i < sizeof(net) / sizeof(net[0]); i++)
 			if (strcmp(argv[1], net[i]) == 0) {
@@ -86,50 +105,164 @@ static int parse_command(int argc, char **argv, struct request *request)
 		argc > 1 ? argv[argc > 2 ? 2 : 1] : "");
 }
 
-static int parse(int argc, char **argv, struct request *request)
-{
-	int id, err;
+/* ---- control commands ---- */
 
-	opterr = 0;
-	while ((id = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-		switch (id) {
-		case OPTION_CONFIG:
-			request->path = optarg;
-			break;
-		case OPTION_JSON:
-			request->json = true;
-			break;
-		case OPTION_RUN_DIRECTORY:
-			request->run_directory = optarg;
-			break;
-		case OPTION_NO_CONNECT:
-			request->no_connect = true;
-			break;
-		case OPTION_HELP:
-			request->command = COMMAND_HELP;
-			return 0;
-		case OPTION_VERSION:
-			request->command = COMMAND_VERSION;
-			return 0;
-		default:
-			return usage_error("an option that is unknown or lacks its argument",
-				argv[optind - 1]);
+static const struct ctl_command *find_control(const char *name)
+{
+	for (size_t i = 0; i < sizeof(control_commands) / sizeof(control_commands[0]); i++)
+		if (strcmp(control_commands[i].name, name) == 0)
+			return &control_commands[i];
+	return NULL;
+}
+
+static int set_param(struct request *request, const struct ctl_param *param, const char *word)
+{
+	int err = ctl_client_set(request->args, param, word);
+	char what[96];
+
+	if (err != -EINVAL)
+		return err;
+	snprintf(what, sizeof(what), "%.32s must be a %s", param->name,
+		param->kind == CONTROL_NUMBER ? "whole number" : "text in UTF-8");
+	return usage_error(what, word);
+}
+
+/* The words that are no options, in the order of the table. */
+static int take_words(struct request *request, int argc, char **argv)
+{
+	const struct ctl_param *param = request->control->params;
+	char what[96];
+	int n = 0, err;
+
+	for (; param->name; param++) {
+		if (param->positional && n < argc) {
+			err = set_param(request, param, argv[n++]);
+			if (err)
+				return err;
+		}
+		if (param->required && !json_object_get(request->args, param->name)) {
+			snprintf(what, sizeof(what), "%.32s needs %s%.32s", request->control->name,
+				param->positional ? "a word: " : "--", param->name);
+			return usage_error(what, "");
 		}
 	}
-	err = parse_command(argc - optind, argv + optind, request);
-	if (err)
-		return err;
-	if (request->run_directory && request->command != COMMAND_NET_TEARDOWN)
-		return usage_error("--run-directory is for net teardown", "");
+	return n == argc ? 0 : usage_error("one word too many", argv[n]);
+}
+
+/* ---- the command line ---- */
+
+static int take_option(struct request *request, int id, const char *word)
+{
+	switch (id) {
+	case OPTION_CONFIG:
+		request->path = word;
+		return 0;
+	case OPTION_JSON:
+		request->json = true;
+		return 0;
+	case OPTION_RUN_DIRECTORY:
+		request->run_directory = word;
+		return 0;
+	case OPTION_SOCKET:
+		request->socket = word;
+		return 0;
+	case OPTION_NO_CONNECT:
+		request->no_connect = true;
+		return 0;
+	case OPTION_HELP:
+		request->command = COMMAND_HELP;
+		return 0;
+	case OPTION_VERSION:
+		request->command = COMMAND_VERSION;
+		return 0;
+	default:
+		assert(request->control);
+		return set_param(request, &request->control->params[id - OPTION_PARAM], word);
+	}
+}
+
+/* All options, those of the control command among them if it is known. Moves optind. */
+static int parse_options(int argc, char **argv, const char *how, struct request *request)
+{
+	struct option options[COMMON_OPTIONS + CONTROL_PARAMS_MAX + 1] = { 0 };
+	size_t n = COMMON_OPTIONS;
+	int id, err;
+
+	memcpy(options, common_options, sizeof(common_options));
+	for (int i = 0; request->control && request->control->params[i].name; i++) {
+		const struct ctl_param *param = &request->control->params[i];
+
+		if (!param->positional)
+			options[n++] = (struct option){ param->name,
+				param->kind == CONTROL_FLAG ? no_argument : required_argument, NULL,
+				OPTION_PARAM + i };
+	}
+	opterr = 0;
+	optind = 0;
+	while ((id = getopt_long(argc, argv, how, options, NULL)) != -1) {
+		if (id == '?')
+			return usage_error("an option that is unknown or lacks its argument",
+				argv[optind - 1]);
+		err = take_option(request, id, optarg);
+		if (err || request->command == COMMAND_HELP || request->command == COMMAND_VERSION)
+			return err;
+	}
+	return 0;
+}
+
+static int check_together(const struct request *request)
+{
+	bool control = request->command == COMMAND_CONTROL;
+
+	if (request->run_directory && !control && request->command != COMMAND_NET_TEARDOWN)
+		return usage_error(
+			"--run-directory is for net teardown and for asking a gateway", "");
 	if (request->run_directory && request->run_directory[0] != '/')
 		return usage_error("give --run-directory from / on", request->run_directory);
 	if (request->run_directory && request->path)
 		return usage_error("the file names a run directory: give --config or "
 				   "--run-directory, not both",
 			"");
+	if (request->socket && !control)
+		return usage_error("--socket is for asking a gateway", "");
+	if (request->socket && (request->run_directory || request->path))
+		return usage_error(
+			"--socket says it all: leave --config and --run-directory out", "");
 	if (request->no_connect && request->command != COMMAND_DOCTOR)
 		return usage_error("--no-connect is for doctor", "");
 	return 0;
+}
+
+/* The options in front say nothing of the command; its own may come anywhere behind it. */
+static int parse(int argc, char **argv, struct request *request)
+{
+	int err = parse_options(argc, argv, "+", request);
+
+	if (err || request->command == COMMAND_HELP || request->command == COMMAND_VERSION)
+		return err;
+	argc -= optind;
+	argv += optind;
+	if (argc > 0)
+		request->control = find_control(argv[0]);
+	if (request->control) {
+		request->command = COMMAND_CONTROL;
+		request->args = json_object();
+		if (!request->args)
+			return -ENOMEM;
+	}
+	/* getopt_long() takes the first word for the program's name, and leaves it alone. */
+	err = argc > 0 ? parse_options(argc, argv, "", request) : 0;
+	if (err || request->command == COMMAND_HELP || request->command == COMMAND_VERSION)
+		return err;
+	if (request->control) {
+		err = take_words(request, argc - optind, argv + optind);
+	} else if (argc > 0) {
+		argv[optind - 1] = argv[0];
+		err = parse_command(argc - optind + 1, argv + optind - 1, request);
+	} else {
+		err = parse_command(0, argv, request);
+	}
+	return err ? err : check_together(request);
 }
 
 static int run_with(const struct request *request, const char *path, const struct config *config)
@@ -150,11 +283,68 @@ static int run_with(const struct request *request, const char *path, const struc
 		return ctl_net_teardown(config->run_directory, request->json);
 	case COMMAND_DOCTOR:
 		return doctor_run(config, path, &options);
+	case COMMAND_CONTROL:
 	case COMMAND_HELP:
 	case COMMAND_VERSION:
 		break;
 	}
 	return EX_SOFTWARE;
+}
+
+static int config_failed(int err, const char *error)
+{
+	fprintf(stderr, "sixgatectl: %s\n", err == -ENOMEM ? strerror(ENOMEM) : error);
+	return err == -ENOMEM ? EX_OSERR : EX_CONFIG;
+}
+
+/*
+ * The run directory of the gateway that is meant, to be freed, as said on the command line or in
+ * the usual file; if that cannot be read by this user or is wrong, the default. NULL: *ret_status.
+ */
+static char *find_run_directory(const struct request *request, int *ret_status)
+{
+	const char *path = request->path ? request->path : DEFAULT_CONFIG;
+	const char *directory = CONFIG_RUN_DIRECTORY;
+	char error[CONFIG_ERROR_MAX], *copy;
+	struct config *config = NULL;
+	int err;
+
+	if (request->run_directory) {
+		directory = request->run_directory;
+	} else {
+		err = config_file_load(path, &config, error);
+		if (err && request->path) {
+			*ret_status = config_failed(err, error);
+			return NULL;
+		}
+		directory = err ? directory : config->run_directory;
+	}
+	copy = strdup(directory);
+	if (!copy)
+		*ret_status = config_failed(-ENOMEM, NULL);
+	config_free(config);
+	return copy;
+}
+
+/* Takes the arguments over. */
+static int run_control(struct request *request)
+{
+	char *directory = NULL, *path = NULL;
+	int status = EX_OSERR;
+
+	if (request->socket)
+		return ctl_client_run(
+			request->control, request->socket, request->args, request->json);
+	directory = find_run_directory(request, &status);
+	if (directory && asprintf(&path, "%s/" CONTROL_SOCKET, directory) < 0)
+		path = NULL;
+	if (path)
+		status = ctl_client_run(request->control, path, request->args, request->json);
+	else
+		json_decref(request->args);
+	free(path);
+	free(directory);
+	return status;
 }
 
 int main(int argc, char **argv)
@@ -165,8 +355,10 @@ int main(int argc, char **argv)
 	const char *path;
 	int err, status;
 
-	if (parse(argc, argv, &request) < 0)
+	if (parse(argc, argv, &request) < 0) {
+		json_decref(request.args);
 		return EX_USAGE;
+	}
 	if (request.command == COMMAND_HELP) {
 		fputs(usage_text, stdout);
 		return EXIT_SUCCESS;
@@ -175,6 +367,8 @@ int main(int argc, char **argv)
 		puts("sixgatectl " SIXGATE_VERSION);
 		return EXIT_SUCCESS;
 	}
+	if (request.command == COMMAND_CONTROL)
+		return run_control(&request);
 	/* What is to be removed is known by its mark: no file is needed. */
 	if (request.command == COMMAND_NET_TEARDOWN && !request.path)
 		return ctl_net_teardown(
@@ -182,10 +376,8 @@ int main(int argc, char **argv)
 			request.json);
 	path = request.path ? request.path : DEFAULT_CONFIG;
 	err = config_file_load(path, &config, error);
-	if (err) {
-		fprintf(stderr, "sixgatectl: %s\n", err == -ENOMEM ? strerror(ENOMEM) : error);
-		return err == -ENOMEM ? EX_OSERR : EX_CONFIG;
-	}
+	if (err)
+		return config_failed(err, error);
 	status = run_with(&request, path, config);
 	config_free(config);
 	return status;

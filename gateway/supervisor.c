@@ -20,6 +20,8 @@
 
 #include "broker.h"
 #include "checker.h"
+#include "clock.h"
+#include "control.h"
 #include "journal.h"
 #include "log.h"
 #include "logger.h"
@@ -29,6 +31,7 @@
 #include "sandbox.h"
 #include "socket_set.h"
 #include "stats.h"
+#include "status.h"
 #include "udp_shared.h"
 #include "worker.h"
 
@@ -69,6 +72,7 @@ struct child {
 	uint16_t index;
 	bool ready;
 	uint64_t started_ms;
+	uint64_t deaths; /* of those before it */
 	uint32_t backoff_ms;
 };
 
@@ -90,6 +94,8 @@ struct supervisor {
 	struct stats *stats;
 	struct pool_state *pools;
 	struct checker *checker;
+	struct control *control;
+	uint64_t started_ms;
 	struct udp_shared udp; /* empty without UDP listeners */
 	struct timer end_timer;
 };
@@ -135,6 +141,7 @@ static void log_counters(const struct supervisor *supervisor)
 			log_info("counter records_lost{worker=%zu} %llu", i,
 				(unsigned long long)ring_lost(supervisor->rings[i]));
 	checker_log(supervisor->checker);
+	control_log(supervisor->control);
 }
 
 /* Does not wait for a FIFO's reader, here; the logger's writes may wait. */
@@ -209,6 +216,7 @@ static void leave_supervisor(struct supervisor *supervisor)
 	close(supervisor->signal_fd);
 	net_keeper_abandon(&supervisor->network);
 	checker_abandon(supervisor->checker);
+	control_abandon(supervisor->control);
 	loop_close(&supervisor->loop);
 	/* A group's signals are the supervisor's to act on; children hear through their channel. */
 	signal(SIGTERM, SIG_IGN);
@@ -493,6 +501,7 @@ static void worker_died(struct supervisor *supervisor, struct child *child, int 
 		log_debug("cannot wake the logger: %s", strerror(errno));
 	snprintf(what, sizeof(what), "worker %u", (unsigned)child->index);
 	child_close_channel(child);
+	child->deaths++;
 	if (supervisor->state != DRAINING || status != 0)
 		log_death(child, what, status);
 	child->pid = 0;
@@ -589,6 +598,62 @@ static void on_signal(struct loop_source *source, uint32_t events)
 	default: /* SIGCHLD, of which several may have become one */
 		reap_children(supervisor);
 	}
+}
+
+/* ---- control ---- */
+
+static int run_status(
+	void *userdata, const json_t *args, json_t **ret_result, struct control_error *error)
+{
+	static const char *const states[] = { "starting", "running", "draining", "failed" };
+	const struct supervisor *supervisor = userdata;
+	struct status_worker *workers = calloc(supervisor->n_workers, sizeof(*workers));
+	const struct status_facts facts = {
+		.config = supervisor->config,
+		.pools = supervisor->pools,
+		.state = states[supervisor->state],
+		.now_ms = supervisor->loop.now_ms,
+		.wall_us = clock_wall_us(),
+		.started_ms = supervisor->started_ms,
+		.workers = workers,
+		.n_workers = supervisor->n_workers,
+	};
+
+	(void)args;
+	(void)error;
+	for (size_t i = 0; workers && i < supervisor->n_workers; i++)
+		workers[i] = (struct status_worker){
+			.pid = supervisor->workers[i].pid,
+			.ready = supervisor->workers[i].pid && supervisor->workers[i].ready,
+			.started_ms = supervisor->workers[i].started_ms,
+			.deaths = supervisor->workers[i].deaths,
+			.records_lost = ring_lost(supervisor->rings[i]),
+			.stats = &supervisor->stats[i],
+		};
+	*ret_result = workers ? status_json(&facts) : NULL;
+	free(workers);
+	if (!*ret_result)
+		return -ENOMEM;
+	json_object_set_new(*ret_result, "control", control_json(supervisor->control));
+	return 0;
+}
+
+/* Without a socket the gateway works as well; the log says why. */
+static int start_control(struct supervisor *supervisor)
+{
+	const struct control_command status = {
+		.name = "status",
+		.summary = "processes, listeners, pools and counters",
+		.run = run_status,
+		.userdata = supervisor,
+	};
+
+	supervisor->control = control_new(&supervisor->loop);
+	if (!supervisor->control)
+		return -ENOMEM;
+	control_add(supervisor->control, &status);
+	(void)control_open(supervisor->control, supervisor->config->run_directory);
+	return 0;
 }
 
 /* ---- start and end ---- */
@@ -708,6 +773,8 @@ static int supervisor_start(struct supervisor *supervisor)
 		err = checker_start(
 			&supervisor->loop, config, supervisor->pools, &supervisor->checker);
 	if (!err)
+		err = start_control(supervisor);
+	if (!err)
 		err = child_start(&supervisor->logger);
 	for (size_t i = 0; i < supervisor->n_workers && !err; i++)
 		err = child_start(&supervisor->workers[i]);
@@ -728,6 +795,7 @@ static void supervisor_cleanup(struct supervisor *supervisor)
 	udp_shared_close(&supervisor->udp);
 	net_keeper_stop(&supervisor->network);
 	checker_stop(supervisor->checker);
+	control_free(supervisor->control);
 	close_access_log(supervisor);
 	if (supervisor->rings)
 		for (size_t i = 0; i < supervisor->n_workers; i++)
@@ -762,6 +830,7 @@ int supervisor_run(const struct config *config)
 		log_error("cannot start: %s", strerror(-err));
 		return EXIT_FAILURE;
 	}
+	supervisor.started_ms = supervisor.loop.now_ms;
 	child_init(&supervisor, &supervisor.logger, 0);
 	timer_init(&supervisor.end_timer, on_end_due);
 	err = supervisor_start(&supervisor);

@@ -1,0 +1,48 @@
+/*
+ * ctl_client - sixgatectl's end of the control socket: asks a gateway that runs, and shows the
+ * answer.
+ *
+ * A command of the control protocol becomes one of sixgatectl's by a row in a table: its arguments
+ * and a function that prints its result.
+ */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "control_request.h"
+
+/* One argument: "--name VALUE", "--name" if it is a flag, or a word without "--" if positional. */
+struct ctl_param {
+	const char *name;
+	enum control_kind kind;
+	bool positional; /* in the order of the table */
+	bool required;
+};
+
+struct ctl_command {
+	const char *name;
+	struct ctl_param params[CONTROL_PARAMS_MAX + 1]; /* the rest: name NULL */
+	/* To standard output; an exit status. Text in the result may be anything: ctl_text(). */
+	int (*print)(const json_t *result);
+};
+
+/*
+ * Puts a word of the command line into args, an object, as the param's kind wants it. 0; or
+ * -EINVAL: not such a value; or -ENOMEM.
+ */
+int ctl_client_set(json_t *args, const struct ctl_param *param, const char *word);
+
+/*
+ * Asks the gateway whose socket is at path, and prints the answer, as JSON if so wanted, or the
+ * error. An exit status. args are taken over.
+ */
+int ctl_client_run(const struct ctl_command *command, const char *path, json_t *args, bool json);
+
+/*
+ * For printing: a text of the object without what a terminal would obey, "-" if there is none, into
+ * buf, which is returned; an integer, 0 if there is none.
+ */
+#define CTL_TEXT_MAX 512
+const char *ctl_text(const json_t *object, const char *key, char buf[CTL_TEXT_MAX]);
+long long ctl_integer(const json_t *object, const char *key);

@@ -1,0 +1,131 @@
+#include "ctl_status.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "ctl_client.h"
+
+static bool is(const json_t *object, const char *key)
+{
+	return json_is_true(json_object_get(object, key));
+}
+
+static void print_duration(double seconds)
+{
+	unsigned long s = seconds > 0 ? (unsigned long)seconds : 0;
+
+	if (s >= 86400)
+		printf("%lud%luh", s / 86400, s / 3600 % 24);
+	else if (s >= 3600)
+		printf("%luh%lum", s / 3600, s / 60 % 60);
+	else if (s >= 60)
+		printf("%lum%lus", s / 60, s % 60);
+	else
+		printf("%lus", s);
+}
+
+static bool print_workers(const json_t *workers)
+{
+	const json_t *worker;
+	bool fine = true;
+	size_t i;
+
+	json_array_foreach(workers, i, worker)
+	{
+		fine = fine && is(worker, "ready");
+		printf("worker %lld: %s", ctl_integer(worker, "worker"),
+			is(worker, "ready") ? "ready" : "NOT READY");
+		if (ctl_integer(worker, "pid") > 0) {
+			printf(", pid %lld, for ", ctl_integer(worker, "pid"));
+			print_duration(json_real_value(json_object_get(worker, "uptime_s")));
+		}
+		printf(", %lld flows", ctl_integer(worker, "live_flows"));
+		if (ctl_integer(worker, "replaced") > 0)
+			printf(", replaced %lld times", ctl_integer(worker, "replaced"));
+		if (ctl_integer(worker, "records_lost") > 0)
+			printf(", %lld records lost", ctl_integer(worker, "records_lost"));
+		putchar('\n');
+	}
+	return fine;
+}
+
+static void print_backend(const json_t *backend)
+{
+	char text[CTL_TEXT_MAX];
+
+	printf("  %-21s %s", ctl_text(backend, "address", text), is(backend, "up") ? "up" : "DOWN");
+	if (is(backend, "circuit_open"))
+		printf(", left out after %lld failures", ctl_integer(backend, "failures"));
+	printf(", weight %lld%s, %lld flows\n", ctl_integer(backend, "weight"),
+		is(backend, "backup") ? ", backup" : "", ctl_integer(backend, "live"));
+}
+
+static bool print_pools(const json_t *pools)
+{
+	const json_t *pool, *backends;
+	char text[CTL_TEXT_MAX];
+	bool fine = true;
+	size_t i, k;
+
+	json_array_foreach(pools, i, pool)
+	{
+		fine = fine && is(pool, "up");
+		printf("pool %s: %s%s\n", ctl_text(pool, "name", text),
+			is(pool, "up") ? "up" : "DOWN",
+			is(pool, "checked") ? "" : " (not checked)");
+		backends = json_object_get(pool, "backends");
+		for (k = 0; k < json_array_size(backends); k++)
+			print_backend(json_array_get(backends, k));
+	}
+	return fine;
+}
+
+static void print_listeners(const json_t *listeners)
+{
+	const json_t *listener, *binds;
+	char text[CTL_TEXT_MAX];
+	size_t i, k;
+
+	json_array_foreach(listeners, i, listener)
+	{
+		printf("listener %s:", ctl_text(listener, "name", text));
+		binds = json_object_get(listener, "binds");
+		for (k = 0; k < json_array_size(binds); k++) {
+			const char *bind = json_string_value(json_array_get(binds, k));
+
+			printf(" %s", bind ? bind : "-");
+		}
+		printf(" %s", ctl_text(listener, "protocol", text));
+		if (json_is_string(json_object_get(listener, "pool")))
+			printf(", pool %s", ctl_text(listener, "pool", text));
+		printf(", identity %s\n", ctl_text(listener, "identity", text));
+	}
+}
+
+static void print_counters(const json_t *counters)
+{
+	const char *name;
+	json_t *value;
+
+	/* json_object_foreach() takes no const object, and changes none. */
+	json_object_foreach(
+		(json_t *)(uintptr_t)counters, name, value) if (json_integer_value(value) > 0)
+		printf("counter %s %lld\n", name, (long long)json_integer_value(value));
+}
+
+int ctl_status_print(const json_t *result)
+{
+	char state[CTL_TEXT_MAX], version[CTL_TEXT_MAX];
+	bool workers, pools;
+
+	printf("sixgated %s, pid %lld: %s for ", ctl_text(result, "version", version),
+		ctl_integer(result, "pid"), ctl_text(result, "state", state));
+	print_duration(json_real_value(json_object_get(result, "uptime_s")));
+	putchar('\n');
+	workers = print_workers(json_object_get(result, "workers"));
+	print_listeners(json_object_get(result, "listeners"));
+	pools = print_pools(json_object_get(result, "pools"));
+	print_counters(json_object_get(result, "counters"));
+	return workers && pools ? EXIT_SUCCESS : EXIT_FAILURE;
+}

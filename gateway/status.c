@@ -1,0 +1,123 @@
+#include "status.h"
+
+#include <netinet/in.h>
+#include <unistd.h>
+
+#include "wall_time.h"
+
+static json_t *seconds_since(const struct status_facts *facts, uint64_t then_ms)
+{
+	return json_real((double)(facts->now_ms - then_ms) / 1000.0);
+}
+
+static json_t *worker_json(const struct status_facts *facts, size_t index)
+{
+	const struct status_worker *worker = &facts->workers[index];
+
+	return json_pack("{s:I, s:o, s:b, s:o, s:I, s:I, s:I}", "worker", (json_int_t)index, "pid",
+		worker->pid ? json_integer(worker->pid) : json_null(), "ready", worker->ready,
+		"uptime_s", worker->pid ? seconds_since(facts, worker->started_ms) : json_null(),
+		"replaced", (json_int_t)worker->deaths, "live_flows",
+		(json_int_t)stats_sum(worker->stats, 1, STATS_LIVE_FLOWS), "records_lost",
+		(json_int_t)worker->records_lost);
+}
+
+static json_t *workers_json(const struct status_facts *facts)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < facts->n_workers; i++)
+		json_array_append_new(list, worker_json(facts, i));
+	return list;
+}
+
+static json_t *counters_json(const struct status_facts *facts)
+{
+	json_t *object = json_object();
+
+	for (int i = 0; i < STATS_COUNT; i++) {
+		uint64_t sum = 0;
+
+		for (size_t w = 0; w < facts->n_workers; w++)
+			sum += stats_sum(facts->workers[w].stats, 1, (enum stats_counter)i);
+		json_object_set_new(
+			object, stats_name((enum stats_counter)i), json_integer((json_int_t)sum));
+	}
+	return object;
+}
+
+static json_t *backend_json(const struct status_facts *facts, size_t pool, size_t backend)
+{
+	const struct config_backend *config = &facts->config->pools[pool].backends[backend];
+	const struct pool_state_backend *state =
+		&facts->pools->backends[facts->pools->first[pool] + backend];
+	char text[SOCKADDR_TEXT_MAX];
+
+	return json_pack("{s:s, s:I, s:b, s:b, s:b, s:I, s:I}", "address",
+		sockaddr_format(&config->addr, text), "weight", (json_int_t)config->weight,
+		"backup", config->backup, "up", pool_state_is_up(facts->pools, pool, backend),
+		"circuit_open",
+		facts->now_ms < __atomic_load_n(&state->closed_at_ms, __ATOMIC_RELAXED), "failures",
+		(json_int_t)__atomic_load_n(&state->failures, __ATOMIC_RELAXED), "live",
+		(json_int_t)pool_state_live(facts->pools, pool, backend));
+}
+
+static json_t *pool_json(const struct status_facts *facts, size_t pool)
+{
+	const struct config_pool *config = &facts->config->pools[pool];
+	json_t *list = json_array();
+	bool up = false;
+
+	for (size_t i = 0; i < config->n_backends; i++) {
+		up = up ||
+		     (config->backends[i].weight > 0 && pool_state_is_up(facts->pools, pool, i));
+		json_array_append_new(list, backend_json(facts, pool, i));
+	}
+	return json_pack("{s:s, s:b, s:b, s:o}", "name", config->name, "up", up, "checked",
+		config->check.type != CONFIG_CHECK_NONE, "backends", list);
+}
+
+static json_t *pools_json(const struct status_facts *facts)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < facts->config->n_pools; i++)
+		json_array_append_new(list, pool_json(facts, i));
+	return list;
+}
+
+static json_t *listener_json(const struct config *config, const struct config_listener *listener)
+{
+	json_t *binds = json_array();
+	char text[CONFIG_BIND_TEXT_MAX];
+
+	for (size_t i = 0; i < listener->n_binds; i++)
+		json_array_append_new(
+			binds, json_string(config_bind_text(&listener->binds[i], text)));
+	return json_pack("{s:s, s:s, s:o, s:o, s:s}", "name", listener->name, "protocol",
+		listener->protocol == IPPROTO_UDP ? "udp" : "tcp", "binds", binds, "pool",
+		listener->embedded ? json_null() : json_string(config->pools[listener->pool].name),
+		"identity", config_identity_name(listener->identity));
+}
+
+static json_t *listeners_json(const struct config *config)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < config->n_listeners; i++)
+		json_array_append_new(list, listener_json(config, &config->listeners[i]));
+	return list;
+}
+
+json_t *status_json(const struct status_facts *facts)
+{
+	uint64_t up_us = (facts->now_ms - facts->started_ms) * 1000U;
+	char text[WALL_TIME_TEXT_MAX];
+
+	return json_pack("{s:s, s:I, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "version",
+		SIXGATE_VERSION, "pid", (json_int_t)getpid(), "state", facts->state, "started",
+		wall_time_format(facts->wall_us - up_us, text), "uptime_s",
+		seconds_since(facts, facts->started_ms), "workers", workers_json(facts),
+		"listeners", listeners_json(facts->config), "pools", pools_json(facts), "counters",
+		counters_json(facts));
+}

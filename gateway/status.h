@@ -1,0 +1,41 @@
+/*
+ * status - what the gateway is doing, as JSON: the result of the control command "status".
+ *
+ * sixgatectl(8) has the keys, and sixgatectl shows them. Keys stay what they are; new ones may
+ * come.
+ */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "config.h"
+#include "pool_state.h"
+#include "stats.h"
+
+struct status_worker {
+	pid_t pid; /* 0: there is none, its successor is about to start */
+	bool ready;
+	uint64_t started_ms;
+	uint64_t deaths; /* workers before this one that ended */
+	uint64_t records_lost;
+	const struct stats *stats;
+};
+
+/* Times are of the monotonic clock, but for wall_us: that of now. */
+struct status_facts {
+	const struct config *config;
+	const struct pool_state *pools;
+	const char *state; /* "starting", "running", "draining" */
+	uint64_t now_ms;
+	uint64_t wall_us;
+	uint64_t started_ms;
+	const struct status_worker *workers;
+	size_t n_workers;
+};
+
+/* An object; NULL without memory. */
+json_t *status_json(const struct status_facts *facts);
