@@ -23,6 +23,7 @@ static const char *const end_names[] = {
 	"not-allowed",
 	"bad-header",
 	"header-timeout",
+	"over-limit",
 	"unanswered",
 	"evicted",
 	"drained",

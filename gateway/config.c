@@ -23,7 +23,7 @@ static const struct config_timeouts default_timeouts = {
 	.unanswered_ms = 10 * 1000,
 };
 
-static const struct config_sessions default_sessions = {
+static const struct config_limits default_sessions = {
 	.max = 32768,
 	.max_per_client = 24576,
 	.rate = 30000,
@@ -156,7 +156,7 @@ int config_set_protocol(struct config_listener *listener, const char *text, cons
 	}
 	listener->protocol = IPPROTO_UDP;
 	listener->timeouts.idle_ms = 2 * 60 * 1000; /* RFC 4787, REQ-5 */
-	listener->sessions = default_sessions;
+	listener->limits = default_sessions;
 	listener->receive_buffer = CONFIG_UDP_BUFFER;
 	return 0;
 }

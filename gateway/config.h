@@ -48,13 +48,18 @@ struct config_timeouts {
 	uint32_t unanswered_ms; /* UDP: the same as idle_ms while the server has never answered */
 };
 
-/* What UDP clients may have. A client is an IPv6 /64 or one IPv4 address. 0: no limit. */
-struct config_sessions {
+/*
+ * How many connections, or UDP sessions, there may be. A client is an IPv6 /64 or one IPv4 address,
+ * an address one of IPv6 or IPv4. 0: no limit.
+ */
+struct config_limits {
 	uint32_t max; /* of the listener, at a time */
 	uint32_t max_per_client;
+	uint32_t max_per_address;
 	uint32_t rate; /* new ones per second */
 	uint32_t rate_per_client;
-	bool refuse_when_full; /* false: the longest idle one makes room */
+	uint32_t rate_per_address;
+	bool refuse_when_full; /* UDP; false: the longest idle one makes room */
 };
 
 /* A datagram that with its header is larger than the way to the server takes in one piece. */
@@ -98,10 +103,10 @@ struct config_listener {
 	enum identity identity_v6; /* of IPv6 clients: the same, unless that is TRANSPARENT */
 	struct config_accept_proxy accept_proxy;
 	struct config_timeouts timeouts;
-	uint32_t backlog;		 /* TCP only */
-	struct config_sessions sessions; /* UDP only, and what follows */
-	enum config_oversize oversize;
-	uint32_t receive_buffer; /* of a socket on which datagrams arrive, bytes */
+	struct config_limits limits;
+	uint32_t backlog;	       /* TCP only */
+	enum config_oversize oversize; /* UDP only, and what follows */
+	uint32_t receive_buffer;       /* of a socket on which datagrams arrive, bytes */
 };
 
 struct config_backend {
@@ -209,7 +214,7 @@ struct config {
 #define CONFIG_ATTEMPTS_MAX   8U
 #define CONFIG_CHECK_TEXT_MAX 1024U /* bytes that a check sends, or expects */
 
-#define CONFIG_SESSIONS_MAX  10000000U
+#define CONFIG_LIMIT_MAX     10000000U
 #define CONFIG_NAME_MAX	     63U /* bytes of a listener's or pool's name */
 #define CONFIG_LISTENERS_MAX 256U
 #define CONFIG_BINDS_MAX     256U

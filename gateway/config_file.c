@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "config_check.h"
+#include "config_limits.h"
 #include "config_told.h"
 #include "config_tree.h"
 
@@ -295,29 +296,6 @@ static int walk_protocol(struct parse *parse, struct config_listener *listener, 
 	return 0;
 }
 
-static int walk_sessions(struct parse *parse, struct config_sessions *sessions, cfg_t *cfg)
-{
-	const char *text = config_tree_text_of(cfg, "when-full"), *reason = NULL;
-	const struct {
-		const char *name;
-		uint32_t least;
-		uint32_t *ret_number;
-	} numbers[] = {
-		{ "max", 1, &sessions->max },
-		{ "per-client", 0, &sessions->max_per_client },
-		{ "rate", 0, &sessions->rate },
-		{ "rate-per-client", 0, &sessions->rate_per_client },
-	};
-	int err = 0;
-
-	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]) && !err; i++)
-		err = config_tree_get_number(parse->tree, cfg, numbers[i].name, numbers[i].least,
-			CONFIG_SESSIONS_MAX, numbers[i].ret_number);
-	if (!err && text && config_parse_when_full(text, &sessions->refuse_when_full, &reason) < 0)
-		err = refused(parse, cfg, "when-full", -EINVAL, reason);
-	return err;
-}
-
 /* What only UDP has; and what it has not. */
 static int walk_datagrams(struct parse *parse, struct config_listener *listener, cfg_t *cfg)
 {
@@ -335,9 +313,6 @@ static int walk_datagrams(struct parse *parse, struct config_listener *listener,
 	if (!udp && timeouts && cfg_size(timeouts, "unanswered"))
 		return refused(parse, timeouts, "unanswered", -EINVAL,
 			"this goes with protocol = udp only: remove it");
-	if (!udp && cfg_size(cfg, "sessions"))
-		return config_tree_fail(parse->tree, cfg_getsec(cfg, "sessions")->line,
-			"sessions: this goes with protocol = udp only: remove it");
 	if (!udp)
 		return 0;
 	if (cfg_size(cfg, "backlog"))
@@ -349,12 +324,8 @@ static int walk_datagrams(struct parse *parse, struct config_listener *listener,
 				"this goes with protocol = tcp only: UDP has idle and unanswered");
 	if (text && config_parse_oversize(text, &listener->oversize, &reason) < 0)
 		return refused(parse, cfg, "oversize", -EINVAL, reason);
-	if (config_tree_get_number(parse->tree, cfg, "receive-buffer", 4096, 1U << 30,
-		    &listener->receive_buffer) < 0)
-		return -EINVAL;
-	if (!cfg_size(cfg, "sessions"))
-		return 0;
-	return walk_sessions(parse, &listener->sessions, cfg_getsec(cfg, "sessions"));
+	return config_tree_get_number(
+		parse->tree, cfg, "receive-buffer", 4096, 1U << 30, &listener->receive_buffer);
 }
 
 static int walk_listener(struct parse *parse, cfg_t *cfg, int line)
@@ -383,6 +354,8 @@ static int walk_listener(struct parse *parse, cfg_t *cfg, int line)
 		err = walk_timeouts(parse, cfg_getsec(cfg, "timeouts"), &listener->timeouts);
 	if (!err)
 		err = walk_datagrams(parse, listener, cfg);
+	if (!err)
+		err = config_limits_walk(parse->tree, listener, cfg);
 	if (!err)
 		err = walk_identity(parse, listener, cfg);
 	return err ? err : config_told_walk(parse->tree, listener, cfg);

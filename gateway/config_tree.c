@@ -200,11 +200,23 @@ static cfg_opt_t timeouts_opts[] = {
 };
 
 static cfg_opt_t sessions_opts[] = {
-	CFG_STR("max", NULL, CFGF_NODEFAULT),
 	CFG_STR("when-full", NULL, CFGF_NODEFAULT),
+	CFG_STR("max", NULL, CFGF_NODEFAULT),
 	CFG_STR("per-client", NULL, CFGF_NODEFAULT),
+	CFG_STR("per-address", NULL, CFGF_NODEFAULT),
 	CFG_STR("rate", NULL, CFGF_NODEFAULT),
 	CFG_STR("rate-per-client", NULL, CFGF_NODEFAULT),
+	CFG_STR("rate-per-address", NULL, CFGF_NODEFAULT),
+	CFG_END(),
+};
+
+static cfg_opt_t connections_opts[] = {
+	CFG_STR("max", NULL, CFGF_NODEFAULT),
+	CFG_STR("per-client", NULL, CFGF_NODEFAULT),
+	CFG_STR("per-address", NULL, CFGF_NODEFAULT),
+	CFG_STR("rate", NULL, CFGF_NODEFAULT),
+	CFG_STR("rate-per-client", NULL, CFGF_NODEFAULT),
+	CFG_STR("rate-per-address", NULL, CFGF_NODEFAULT),
 	CFG_END(),
 };
 
@@ -228,6 +240,7 @@ static cfg_opt_t listener_opts[] = {
 	CFG_STR("receive-buffer", NULL, CFGF_NODEFAULT),
 	CFG_SEC("timeouts", timeouts_opts, CFGF_NODEFAULT),
 	CFG_SEC("sessions", sessions_opts, CFGF_NODEFAULT),
+	CFG_SEC("connections", connections_opts, CFGF_NODEFAULT),
 	CFG_SEC("accept-proxy", accept_proxy_opts, CFGF_NODEFAULT),
 	CFG_END(),
 };
@@ -325,6 +338,7 @@ static cfg_t *make_parser(const char *name)
 	watch_options(cfg, "listener|", listener_opts);
 	watch_options(cfg, "listener|timeouts|", timeouts_opts);
 	watch_options(cfg, "listener|sessions|", sessions_opts);
+	watch_options(cfg, "listener|connections|", connections_opts);
 	watch_options(cfg, "listener|accept-proxy|", accept_proxy_opts);
 	watch_options(cfg, "pool|", pool_opts);
 	watch_options(cfg, "pool|backend|", backend_opts);

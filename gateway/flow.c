@@ -154,6 +154,8 @@ void flow_end(
 {
 	assert(flow->state != FLOW_DEAD);
 	flow_set_backend(flow, NULL, 0);
+	if (flow->place.held)
+		client_limits_give(table->limits, table->worker, &flow->place);
 	if (table->ring)
 		flow_record(table, flow, end, by);
 	stats_add(table->stats, STATS_ENDED_CLOSED + (unsigned)end, 1);

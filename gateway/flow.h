@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "access_log.h"
+#include "client_limits.h"
 #include "config.h"
 #include "list.h"
 #include "loop.h"
@@ -55,7 +56,6 @@ struct flow_session {
 	struct udp_listener *at; /* where the client's datagrams arrive */
 	uint64_t moved_ms;	 /* when it was put at the end of by_idle */
 	int fd;			 /* connected to the server; -1: none */
-	uint32_t client_slot;	 /* of session_limits */
 	uint16_t port_pool;	 /* index; where port came from */
 	uint16_t last_len;	 /* payload of the latest datagram to the server */
 	uint32_t flow_label;	 /* as the client's latest datagram had it, like the next two */
@@ -95,6 +95,7 @@ struct flow {
 	struct sockaddr_any local;   /* what that one connected to */
 	struct sockaddr_any backend; /* family 0: none was to be had */
 	struct sockaddr_any source;  /* family 0: not known yet */
+	struct client_place place;   /* within the limits of its listener and client */
 	struct pool *pool;	     /* NULL: the client named the server, or none was chosen */
 	uint64_t attempt_ms;	     /* FLOW_CONNECTING: when the backend was tried */
 	uint16_t tried[CONFIG_ATTEMPTS_MAX]; /* backends of the pool; the last one is the flow's */
@@ -115,8 +116,9 @@ struct flow_table {
 	struct list_node dead;
 	struct loop *loop;
 	struct stats *stats;
-	struct ring *ring; /* access records go here; NULL: nowhere */
-	int ring_wake_fd;  /* eventfd of its reader */
+	struct client_limits *limits; /* NULL: there are none, and flows have no places */
+	struct ring *ring;	      /* access records go here; NULL: nowhere */
+	int ring_wake_fd;	      /* eventfd of its reader */
 	uint16_t worker;
 };
 

@@ -93,6 +93,7 @@ struct supervisor {
 	struct ring **rings;
 	struct stats *stats;
 	struct pool_state *pools;
+	struct client_limits *limits; /* NULL: no listener has any */
 	struct checker *checker;
 	struct control *control;
 	uint64_t started_ms;
@@ -245,6 +246,7 @@ static int worker_child(struct supervisor *supervisor, size_t index, int channel
 		.n_udp = supervisor->sockets.n_udp,
 		.udp_shared = supervisor->udp,
 		.pools = supervisor->pools,
+		.limits = supervisor->limits,
 	};
 
 	leave_supervisor(supervisor);
@@ -709,6 +711,11 @@ static int make_shared(struct supervisor *supervisor)
 	supervisor->pools = pool_state_create(supervisor->config, n);
 	if (!supervisor->workers || !supervisor->rings || !supervisor->stats || !supervisor->pools)
 		return -ENOMEM;
+	if (client_limits_needed(supervisor->config)) {
+		supervisor->limits = client_limits_create(n, supervisor->config->n_listeners);
+		if (!supervisor->limits)
+			return -ENOMEM;
+	}
 	for (size_t i = 0; i < n; i++) {
 		child_init(supervisor, &supervisor->workers[i], i);
 		supervisor->rings[i] = ring_create(RING_SLOTS);
@@ -727,7 +734,7 @@ static int make_udp_shared(struct supervisor *supervisor)
 
 	if (err)
 		log_error("UDP listeners cannot have %s: %s", what, strerror(-err));
-	else if (supervisor->udp.limits && supervisor->udp.icmp.fd6 < 0)
+	else if (supervisor->udp.ports && supervisor->udp.icmp.fd6 < 0)
 		log_warning("clients of UDP listeners get no ICMP errors: CAP_NET_RAW is needed");
 	return err;
 }
@@ -802,6 +809,7 @@ static void supervisor_cleanup(struct supervisor *supervisor)
 			ring_destroy(supervisor->rings[i]);
 	stats_destroy(supervisor->stats, supervisor->n_workers);
 	pool_state_destroy(supervisor->pools);
+	client_limits_destroy(supervisor->limits);
 	free(supervisor->rings);
 	free(supervisor->workers);
 	if (supervisor->logger_wake_fd >= 0)

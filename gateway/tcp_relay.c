@@ -109,8 +109,9 @@ static void connect_failed(struct tcp_relay *relay, struct flow *flow, int error
 	finish(relay, flow, end, by);
 }
 
-/* The configuration has no server, or no identity, for this client. */
-static void refuse(struct tcp_relay *relay, struct flow *flow, const char *reason)
+/* The configuration has no server, no identity or no place for this client. */
+static void refuse(
+	struct tcp_relay *relay, struct flow *flow, enum access_log_end end, const char *reason)
 {
 	char client[SOCKADDR_TEXT_MAX], local[SOCKADDR_TEXT_MAX];
 	unsigned suppressed = 0;
@@ -119,7 +120,7 @@ static void refuse(struct tcp_relay *relay, struct flow *flow, const char *reaso
 		log_warning("listener %s: client %s reset at %s: %s (%u more like this)",
 			flow->listener->name, sockaddr_format(&flow->client, client),
 			sockaddr_format(&flow->local, local), reason, suppressed);
-	finish(relay, flow, ACCESS_LOG_NOT_ALLOWED, ACCESS_LOG_BY_GATEWAY);
+	finish(relay, flow, end, ACCESS_LOG_BY_GATEWAY);
 }
 
 /* ---- resets ---- */
@@ -367,6 +368,47 @@ static void attempt_failed(struct tcp_relay *relay, struct flow *flow, int error
 	connect_failed(relay, flow, error);
 }
 
+/* Takes the client's place within the limits. False: there is none, and the flow has ended. */
+static bool take_place(struct tcp_relay *relay, struct flow *flow)
+{
+	static const struct {
+		enum stats_counter counter;
+		const char *reason;
+	} refusals[CLIENT_VERDICTS] = {
+		[CLIENT_LISTENER_FULL] = { STATS_LIMIT_FULL,
+			"the listener has all the connections that it may (connections max)" },
+		[CLIENT_FULL] = { STATS_LIMIT_CLIENT_FULL,
+			"this client has all the connections that it may (connections "
+			"per-client)" },
+		[CLIENT_ADDRESS_FULL] = { STATS_LIMIT_ADDRESS_FULL,
+			"this address has all the connections that it may (connections "
+			"per-address)" },
+		[CLIENT_LISTENER_RATE] = { STATS_LIMIT_RATE,
+			"too many new connections at once (connections rate)" },
+		[CLIENT_RATE] = { STATS_LIMIT_CLIENT_RATE,
+			"too many new connections of this client at once (connections "
+			"rate-per-client)" },
+		[CLIENT_ADDRESS_RATE] = { STATS_LIMIT_ADDRESS_RATE,
+			"too many new connections of this address at once (connections "
+			"rate-per-address)" },
+	};
+	const struct config_listener *config = flow->listener;
+	enum client_verdict verdict;
+
+	if (!relay->flows->limits)
+		return true;
+	verdict = client_limits_take(relay->flows->limits, relay->flows->worker,
+		(size_t)(config - relay->config->listeners), &config->limits, &flow->client,
+		relay->loop->now_us, &flow->place);
+	if (verdict != CLIENT_OK) {
+		stats_add(relay->stats, refusals[verdict].counter, 1);
+		refuse(relay, flow, ACCESS_LOG_OVER_LIMIT, refusals[verdict].reason);
+		return false;
+	}
+	stats_add(relay->stats, STATS_LIMIT_UNTRACKED, flow->place.untracked);
+	return true;
+}
+
 static void set_identity(struct flow *flow)
 {
 	flow->identity =
@@ -384,18 +426,20 @@ static void choose_backend(struct tcp_relay *relay, struct flow *flow)
 	flow->active_ms = relay->loop->now_ms;
 	set_identity(flow);
 	if (flow->identity == IDENTITY_REFUSE) {
-		refuse(relay, flow, "identity-ipv6 refuses IPv6 clients");
+		refuse(relay, flow, ACCESS_LOG_NOT_ALLOWED, "identity-ipv6 refuses IPv6 clients");
 		return;
 	}
+	if (!take_place(relay, flow))
+		return;
 	err = attempt(relay, flow);
 	if (err == -ELOOP)
-		refuse(relay, flow,
+		refuse(relay, flow, ACCESS_LOG_NOT_ALLOWED,
 			"that is this gateway itself, which 'allow' must name as one address");
 	else if (err == -EACCES && config->embedded && flow->n_tried == 0)
-		refuse(relay, flow, "no server that 'allow' lets through");
+		refuse(relay, flow, ACCESS_LOG_NOT_ALLOWED, "no server that 'allow' lets through");
 	else if (err == -EACCES && flow->identity == IDENTITY_TRANSPARENT &&
 		 sockaddr_port(&flow->client) < IPPORT_RESERVED)
-		refuse(relay, flow,
+		refuse(relay, flow, ACCESS_LOG_NOT_ALLOWED,
 			"its port is below 1024, which we may only show to the server with "
 			"net.ipv4.ip_unprivileged_port_start=0");
 	else if (err == -ENOENT)
@@ -634,7 +678,7 @@ static void begin(
 	struct tcp_relay *relay, struct flow *flow, const struct admission_listener *listener)
 {
 	if (listener->contested && !bind_is_meant(relay->config, listener->bind, &flow->local))
-		refuse(relay, flow, "no listener is there, or another one");
+		refuse(relay, flow, ACCESS_LOG_NOT_ALLOWED, "no listener is there, or another one");
 	else if (tcp_told_is_due(flow))
 		await_header(relay, flow);
 	else

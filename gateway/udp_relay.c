@@ -556,7 +556,6 @@ int udp_relay_init(struct udp_relay *relay, const struct udp_sessions *setup,
 
 	memset(relay, 0, sizeof(*relay));
 	relay->sessions = *setup;
-	relay->sessions.limits = shared->limits;
 	relay->sessions.shared_ports = shared->ports;
 	relay->sessions.on_event = on_answers;
 	relay->icmp.sockets = shared->icmp;

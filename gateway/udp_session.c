@@ -52,7 +52,6 @@ void udp_session_end(struct udp_sessions *sessions, struct flow *flow, enum acce
 	enum access_log_by by)
 {
 	struct flow_session *session = &flow->session;
-	size_t listener = (size_t)(flow->listener - sessions->config->listeners);
 
 	if (session->fd >= 0) {
 		stats_add(sessions->stats, STATS_DROPPED_QUEUE, udp_batch_drops(session->fd));
@@ -62,7 +61,6 @@ void udp_session_end(struct udp_sessions *sessions, struct flow *flow, enum acce
 	if (sockaddr_port(&flow->source) != 0)
 		port_pool_give(&sessions->ports[session->port_pool], sockaddr_port(&flow->source),
 			sessions->loop->now_ms);
-	session_limits_give(sessions->limits, sessions->worker, listener, session->client_slot);
 	session_table_remove(flow);
 	list_remove(&session->by_idle);
 	flow_end(sessions->flows, flow, end, by);
@@ -116,32 +114,42 @@ static void drop(struct udp_sessions *sessions, const struct udp_listener *liste
 
 /* A place within the listener's limits. */
 static bool take_place(struct udp_sessions *sessions, struct udp_listener *listener,
-	const struct udp_message *message, uint32_t *ret_slot)
+	const struct udp_message *message, struct client_place *ret_place)
 {
 	static const struct {
 		enum stats_counter counter;
 		const char *reason;
 	} refusals[] = {
-		[SESSION_FULL] = { STATS_DROPPED_FULL,
+		[CLIENT_LISTENER_FULL] = { STATS_DROPPED_FULL,
 			"the listener has all the sessions that it may: raise sessions max" },
-		[SESSION_CLIENT_FULL] = { STATS_DROPPED_CLIENT_FULL,
+		[CLIENT_FULL] = { STATS_DROPPED_CLIENT_FULL,
 			"this client has all the sessions that it may (sessions per-client)" },
-		[SESSION_RATE] = { STATS_DROPPED_RATE,
+		[CLIENT_LISTENER_RATE] = { STATS_DROPPED_RATE,
 			"too many new sessions at once (sessions rate)" },
-		[SESSION_CLIENT_RATE] = { STATS_DROPPED_CLIENT_RATE,
+		[CLIENT_RATE] = { STATS_DROPPED_CLIENT_RATE,
 			"too many new sessions of this client at once (sessions rate-per-client)" },
+		[CLIENT_ADDRESS_FULL] = { STATS_DROPPED_ADDRESS_FULL,
+			"this address has all the sessions that it may (sessions per-address)" },
+		[CLIENT_ADDRESS_RATE] = { STATS_DROPPED_ADDRESS_RATE,
+			"too many new sessions of this address at once (sessions "
+			"rate-per-address)" },
 	};
-	enum session_verdict verdict;
+	struct flow_table *flows = sessions->flows;
+	enum client_verdict verdict;
 
 	for (;;) {
-		verdict = session_limits_take(sessions->limits, sessions->worker, listener->index,
-			&listener->config->sessions, &message->peer, sessions->loop->now_us,
-			ret_slot);
-		if (verdict == SESSION_OK)
-			return true;
-		if (verdict != SESSION_FULL || listener->config->sessions.refuse_when_full ||
+		verdict = client_limits_take(flows->limits, flows->worker, listener->index,
+			&listener->config->limits, &message->peer, sessions->loop->now_us,
+			ret_place);
+		if (verdict == CLIENT_OK)
+			break;
+		if (verdict != CLIENT_LISTENER_FULL || listener->config->limits.refuse_when_full ||
 			!evict(sessions, listener))
 			break;
+	}
+	if (verdict == CLIENT_OK) {
+		stats_add(sessions->stats, STATS_LIMIT_UNTRACKED, ret_place->untracked);
+		return true;
 	}
 	drop(sessions, listener, message, refusals[verdict].counter, refusals[verdict].reason);
 	return false;
@@ -159,7 +167,7 @@ static struct flow *take_flow(struct udp_sessions *sessions, struct udp_listener
 	struct flow *flow = NULL;
 
 	/* The dead are freed between batches of events only: a second try would not help. */
-	if (!has_descriptor(sessions) && !listener->config->sessions.refuse_when_full)
+	if (!has_descriptor(sessions) && !listener->config->limits.refuse_when_full)
 		(void)evict(sessions, listener);
 	if (has_descriptor(sessions))
 		flow = flow_new(sessions->flows, listener->config);
@@ -344,18 +352,18 @@ static struct flow *begin(struct udp_sessions *sessions, struct udp_listener *li
 	const struct udp_message *message, const struct sockaddr_any *local, bool *ret_refused)
 {
 	struct flow *flow;
-	uint32_t slot;
+	struct client_place place;
 	int err;
 
 	if (!has_port(sessions, listener->config)) {
 		drop(sessions, listener, message, STATS_DROPPED_PORTS, no_port);
 		return NULL;
 	}
-	if (!take_place(sessions, listener, message, &slot))
+	if (!take_place(sessions, listener, message, &place))
 		return NULL;
 	flow = take_flow(sessions, listener, message);
 	if (!flow) {
-		session_limits_give(sessions->limits, sessions->worker, listener->index, slot);
+		client_limits_give(sessions->flows->limits, sessions->flows->worker, &place);
 		return NULL;
 	}
 	stats_add(sessions->stats, STATS_ACCEPTED, 1);
@@ -367,7 +375,7 @@ static struct flow *begin(struct udp_sessions *sessions, struct udp_listener *li
 	flow->accepted_us = clock_monotonic_us();
 	flow->active_ms = sessions->loop->now_ms;
 	flow->state = FLOW_RELAYING;
-	flow->session.client_slot = slot;
+	flow->place = place;
 	flow->session.at = listener;
 	flow->session.source.on_event = sessions->on_event;
 	session_table_add(&sessions->table, flow);
@@ -495,7 +503,6 @@ int udp_sessions_init(struct udp_sessions *sessions)
 
 	if (err)
 		return err;
-	session_limits_clear(sessions->limits, sessions->worker);
 	sessions->ports = calloc(n, sizeof(*sessions->ports));
 	if (!sessions->ports)
 		err = -ENOMEM;

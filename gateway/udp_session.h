@@ -14,7 +14,6 @@
 #include "log.h"
 #include "loop.h"
 #include "port_pool.h"
-#include "session_limits.h"
 #include "session_table.h"
 #include "target.h"
 #include "udp_batch.h"
@@ -40,7 +39,6 @@ struct udp_sessions {
 	struct stats *stats;
 	struct target_set *targets;
 	struct flow_table *flows;
-	struct session_limits *limits;
 	const struct udp_ports *shared_ports;
 	struct session_table table;
 	struct port_pool *ports; /* one per source address */

@@ -20,13 +20,8 @@ int udp_shared_open(struct udp_shared *shared, const struct config *config, size
 		*shared = (struct udp_shared){ 0 };
 		return 0;
 	}
-	*ret_what = "the table of limits";
-	made.limits = session_limits_create(n_workers, config->n_listeners);
-	err = made.limits ? 0 : -ENOMEM;
-	if (!err) {
-		*ret_what = "source ports, of net.ipv4.ip_local_port_range";
-		err = udp_ports_create(config, n_workers, &made.ports);
-	}
+	*ret_what = "source ports, of net.ipv4.ip_local_port_range";
+	err = udp_ports_create(config, n_workers, &made.ports);
 	if (!err) {
 		*ret_what = "ICMP sockets";
 		err = icmp_sockets_open(&made.icmp);
@@ -42,9 +37,8 @@ int udp_shared_open(struct udp_shared *shared, const struct config *config, size
 
 void udp_shared_close(struct udp_shared *shared)
 {
-	if (!shared->limits)
+	if (!shared->ports)
 		return;
-	session_limits_destroy(shared->limits);
 	udp_ports_destroy(shared->ports);
 	icmp_sockets_close(&shared->icmp);
 	*shared = (struct udp_shared){ 0 };

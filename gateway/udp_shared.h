@@ -7,12 +7,10 @@
 
 #include "config.h"
 #include "icmp_socket.h"
-#include "session_limits.h"
 #include "udp_ports.h"
 
 struct udp_shared {
-	struct session_limits *limits; /* NULL: there are no UDP listeners */
-	struct udp_ports *ports;
+	struct udp_ports *ports; /* NULL: there are no UDP listeners */
 	struct icmp_sockets icmp;
 };
 

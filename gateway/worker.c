@@ -226,7 +226,10 @@ static int start_relays(struct worker *worker)
 	worker->flows.worker = setup->index;
 	worker->flows.ring = setup->log_access ? setup->ring : NULL;
 	worker->flows.ring_wake_fd = setup->ring_wake_fd;
+	worker->flows.limits = setup->limits;
 	pool_state_clear_worker(setup->pools, setup->index);
+	if (setup->limits)
+		client_limits_recover(setup->limits, setup->index);
 	err = target_set_init(&worker->targets, setup->config, setup->pools, setup->index);
 	if (err)
 		return err;

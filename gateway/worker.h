@@ -36,6 +36,7 @@ struct worker_setup {
 	size_t n_udp;
 	struct udp_shared udp_shared; /* for these */
 	struct pool_state *pools;
+	struct client_limits *limits; /* NULL: there are none */
 };
 
 /* Serves until told to end; the process's exit status. If the channel closes, it drains. */

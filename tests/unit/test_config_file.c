@@ -254,18 +254,40 @@ static void test_udp(void **state)
 	assert_int_equal(plain->oversize, CONFIG_OVERSIZE_FRAGMENT);
 	assert_int_equal(plain->timeouts.idle_ms, 120000);
 	assert_int_equal(plain->timeouts.unanswered_ms, 10000);
-	assert_false(plain->sessions.refuse_when_full);
-	assert_true(plain->sessions.max > 0 && plain->sessions.rate > 0);
+	assert_false(plain->limits.refuse_when_full);
+	assert_true(plain->limits.max > 0 && plain->limits.rate > 0);
 	assert_int_equal(u->identity, IDENTITY_PROXY_V2_FIRST);
 	assert_int_equal(u->oversize, CONFIG_OVERSIZE_TOO_BIG);
 	assert_int_equal(u->receive_buffer, 65536);
 	assert_int_equal(u->timeouts.idle_ms, 5000);
 	assert_int_equal(u->timeouts.unanswered_ms, 300);
-	assert_true(u->sessions.refuse_when_full);
-	assert_int_equal(u->sessions.max, 7);
-	assert_int_equal(u->sessions.max_per_client, 0);
-	assert_int_equal(u->sessions.rate, 8);
-	assert_int_equal(u->sessions.rate_per_client, 9);
+	assert_true(u->limits.refuse_when_full);
+	assert_int_equal(u->limits.max, 7);
+	assert_int_equal(u->limits.max_per_client, 0);
+	assert_int_equal(u->limits.rate, 8);
+	assert_int_equal(u->limits.rate_per_client, 9);
+	assert_int_equal(u->limits.max_per_address + u->limits.rate_per_address, 0);
+	config_free(config);
+}
+
+static void test_connections(void **state)
+{
+	struct config *config = parsed(
+		POOL "listener a { bind = [::]:80 pool = p }"
+		     "listener b { bind = [::]:81 pool = p connections { max = 1 per-client = 2"
+		     " per-address = 3 rate = 4 rate-per-client = 5 rate-per-address = 6 } }");
+	const struct config_limits *a = &config->listeners[0].limits;
+	const struct config_limits *b = &config->listeners[1].limits;
+
+	(void)state;
+	assert_int_equal(a->max + a->max_per_client + a->max_per_address, 0);
+	assert_int_equal(a->rate + a->rate_per_client + a->rate_per_address, 0);
+	assert_int_equal(b->max, 1);
+	assert_int_equal(b->max_per_client, 2);
+	assert_int_equal(b->max_per_address, 3);
+	assert_int_equal(b->rate, 4);
+	assert_int_equal(b->rate_per_client, 5);
+	assert_int_equal(b->rate_per_address, 6);
 	config_free(config);
 }
 
@@ -325,7 +347,7 @@ static void test_broken_syntax(void **state)
 		{ "listener l {\n workers = 1\n}",
 			"2: unknown option 'workers' in listener; known here: bind, protocol, "
 			"pool, backend, allow, identity, identity-ipv6, v6only, backlog, "
-			"oversize, receive-buffer, timeouts, sessions, accept-proxy" },
+			"oversize, receive-buffer, timeouts, sessions, connections, accept-proxy" },
 		{ "listener l {\n timeouts {\n\n halfclosed = 5s } }",
 			"4: unknown option 'halfclosed' in timeouts; did you mean 'half-closed'?" },
 		{ "pool p {\n backend 192.0.2.1:80 {\n wait = 1 } }",
@@ -450,7 +472,12 @@ static void test_broken_listeners(void **state)
 		{ POOL "listener l { protocol = udp bind = [::]:80 pool = p\n oversize = cut }",
 			"3: oversize \"cut\": oversize is fragment or too-big" },
 		{ POOL "listener l { bind = [::]:80 pool = p\n sessions { max = 5 } }",
-			"3: sessions: this goes with protocol = udp only: remove it" },
+			"3: sessions: this goes with protocol = udp only: TCP has connections" },
+		{ POOL "listener l { protocol = udp bind = [::]:80 pool = p\n connections { } }",
+			"3: connections: this goes with protocol = tcp only: UDP has sessions" },
+		{ POOL "listener l { bind = [::]:80 pool = p connections {\n per-client = 10000001 "
+		       "} }",
+			"3: per-client \"10000001\": write a whole number from 0 to 10000000" },
 		{ POOL "listener l { protocol = udp bind = [::]:80 pool = p\n backlog = 5 }",
 			"3: backlog \"5\": this goes with protocol = tcp only: remove it" },
 		{ POOL "listener l { protocol = udp bind = [::]:80 pool = p timeouts {\n connect = "
@@ -854,6 +881,7 @@ int main(void)
 		cmocka_unit_test(test_syntax),
 		cmocka_unit_test(test_limits_are_taken),
 		cmocka_unit_test(test_udp),
+		cmocka_unit_test(test_connections),
 		cmocka_unit_test(test_broken_syntax),
 		cmocka_unit_test(test_broken_values),
 		cmocka_unit_test(test_broken_listeners),

@@ -1,0 +1,60 @@
+/*
+ * client_limits - how many connections (TCP) and sessions (UDP) there may be at a time, and how
+ * fast new ones may come: of a listener, of each of its clients, and of each address.
+ *
+ * The counts are shared by all workers, in memory made before they fork, without a lock, and exact:
+ * a limit holds for the gateway, not for a process. A client is an IPv6 /64 or an IPv4 address, an
+ * address is an IPv6 or IPv4 address. When a worker dies, its successor takes back what it held.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config.h"
+
+struct client_limits;
+
+enum client_verdict {
+	CLIENT_OK,
+	CLIENT_LISTENER_FULL, /* the listener has as many as it may */
+	CLIENT_FULL,
+	CLIENT_ADDRESS_FULL,
+	CLIENT_LISTENER_RATE,
+	CLIENT_RATE,
+	CLIENT_ADDRESS_RATE,
+	CLIENT_VERDICTS
+};
+
+/* What a connection or session has taken; all zero: nothing. */
+struct client_place {
+	uint32_t client; /* entries of the table, plus one; 0: none */
+	uint32_t address;
+	uint16_t listener;
+	bool held;	/* it is to be given back */
+	bool counted;	/* by the listener */
+	bool untracked; /* the table was too full for its client, who is under no limit */
+};
+
+/* NULL without memory. */
+struct client_limits *client_limits_create(size_t n_workers, size_t n_listeners);
+/* Takes NULL. */
+void client_limits_destroy(struct client_limits *limits);
+
+/* Whether a listener has any, so that there must be a table. */
+bool client_limits_needed(const struct config *config);
+
+/* What a new worker does first: nothing is held by its predecessor any more. */
+void client_limits_recover(struct client_limits *limits, size_t worker);
+
+/*
+ * Takes a place for one more of the client. CLIENT_OK and the place, which the caller gives back in
+ * the end; or, with nothing changed, what was in the way. listener: its index. client: without
+ * v4-mapped form.
+ */
+enum client_verdict client_limits_take(struct client_limits *limits, size_t worker, size_t listener,
+	const struct config_limits *config, const struct sockaddr_any *client, uint64_t now_us,
+	struct client_place *ret_place);
+/* Takes one that is not held. It is all zero then. */
+void client_limits_give(struct client_limits *limits, size_t worker, struct client_place *place);
