@@ -5,221 +5,76 @@
 #include <libnftnl/expr.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
-#include <linux/rtnetlink.h>
 #include <net/if_arp.h>
 #include <netinet/tcp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-/* Where things are in the packet. */
-#define IP6_SADDR 8U
-#define IP6_DADDR 24U
-#define IP4_SADDR 12U
-#define IP4_DADDR 16U
-#define SPORT	  0U
-#define DPORT	  2U
-#define TCP_FLAGS 13U
-
-/* Sticky: once an expression could not be made, the rest are left out and err says so. */
-struct builder {
-	struct nftnl_rule *rule;
-	int err;
-};
-
-static struct nftnl_expr *add(struct builder *builder, const char *name)
-{
-	struct nftnl_expr *expr = builder->err ? NULL : nftnl_expr_alloc(name);
-
-	if (!expr) {
-		builder->err = -ENOMEM;
-		return NULL;
-	}
-	nftnl_rule_add_expr(builder->rule, expr); /* which owns it now */
-	return expr;
-}
-
-static void set_u32(struct nftnl_expr *expr, uint16_t attr, uint32_t value)
-{
-	if (expr)
-		nftnl_expr_set_u32(expr, attr, value);
-}
-
-static void set_data(struct builder *builder, struct nftnl_expr *expr, uint16_t attr,
-	const void *data, size_t len)
-{
-	if (expr && nftnl_expr_set(expr, attr, data, (uint32_t)len) < 0)
-		builder->err = -ENOMEM;
-}
-
-static void compare(struct builder *builder, uint32_t op, const void *data, size_t len)
-{
-	struct nftnl_expr *expr = add(builder, "cmp");
-
-	set_u32(expr, NFTNL_EXPR_CMP_SREG, NFT_REG_1);
-	set_u32(expr, NFTNL_EXPR_CMP_OP, op);
-	set_data(builder, expr, NFTNL_EXPR_CMP_DATA, data, len);
-}
-
-static void load_meta(struct builder *builder, uint32_t key)
-{
-	struct nftnl_expr *expr = add(builder, "meta");
-
-	set_u32(expr, NFTNL_EXPR_META_KEY, key);
-	set_u32(expr, NFTNL_EXPR_META_DREG, NFT_REG_1);
-}
-
-static void match_meta(struct builder *builder, uint32_t key, uint8_t value)
-{
-	load_meta(builder, key);
-	compare(builder, NFT_CMP_EQ, &value, sizeof(value));
-}
-
-static void load_payload(struct builder *builder, uint32_t base, uint32_t offset, uint32_t len)
-{
-	struct nftnl_expr *expr = add(builder, "payload");
-
-	set_u32(expr, NFTNL_EXPR_PAYLOAD_DREG, NFT_REG_1);
-	set_u32(expr, NFTNL_EXPR_PAYLOAD_BASE, base);
-	set_u32(expr, NFTNL_EXPR_PAYLOAD_OFFSET, offset);
-	set_u32(expr, NFTNL_EXPR_PAYLOAD_LEN, len);
-}
-
-/* register = (register & mask) ^ bits */
-static void mask_register(struct builder *builder, const void *mask, const void *bits, size_t len)
-{
-	struct nftnl_expr *expr = add(builder, "bitwise");
-
-	set_u32(expr, NFTNL_EXPR_BITWISE_SREG, NFT_REG_1);
-	set_u32(expr, NFTNL_EXPR_BITWISE_DREG, NFT_REG_1);
-	set_u32(expr, NFTNL_EXPR_BITWISE_OP, NFT_BITWISE_BOOL);
-	set_u32(expr, NFTNL_EXPR_BITWISE_LEN, (uint32_t)len);
-	set_data(builder, expr, NFTNL_EXPR_BITWISE_MASK, mask, len);
-	set_data(builder, expr, NFTNL_EXPR_BITWISE_XOR, bits, len);
-}
-
-static void match_local(struct builder *builder, bool answer)
-{
-	const uint32_t local = RTN_LOCAL;
-	struct nftnl_expr *expr = add(builder, "fib");
-
-	set_u32(expr, NFTNL_EXPR_FIB_FLAGS, answer ? NFTA_FIB_F_SADDR : NFTA_FIB_F_DADDR);
-	set_u32(expr, NFTNL_EXPR_FIB_RESULT, NFT_FIB_RESULT_ADDRTYPE);
-	set_u32(expr, NFTNL_EXPR_FIB_DREG, NFT_REG_1);
-	compare(builder, NFT_CMP_EQ, &local, sizeof(local));
-}
+#include "nft_expr.h"
 
 /* What this machine says to itself is no client's. */
-static void match_outside(struct builder *builder)
+static void match_outside(struct nft_expr *to)
 {
 	const uint16_t loopback = ARPHRD_LOOPBACK;
 
-	load_meta(builder, NFT_META_IIFTYPE);
-	compare(builder, NFT_CMP_NEQ, &loopback, sizeof(loopback));
+	nft_expr_load_meta(to, NFT_META_IIFTYPE);
+	nft_expr_compare(to, NFT_CMP_NEQ, &loopback, sizeof(loopback));
 }
 
-static void match_address(struct builder *builder, const struct nft_rule *rule, bool answer)
+static void match_address(struct nft_expr *to, const struct nft_rule *rule, bool answer)
 {
-	static const uint8_t zero[16];
 	bool v6 = rule->family == AF_INET6;
-	uint32_t len = v6 ? 16 : 4;
-	uint8_t mask[16] = { 0 };
 
 	if (rule->prefix_len == 0) {
-		match_local(builder, answer);
+		nft_expr_match_local(to, answer ? NFTA_FIB_F_SADDR : NFTA_FIB_F_DADDR);
 		if (rule->kind == NFT_RULE_DIVERT || rule->kind == NFT_RULE_REFUSE)
-			match_outside(builder);
+			match_outside(to);
 		return;
 	}
-	load_payload(builder, NFT_PAYLOAD_NETWORK_HEADER,
-		v6 ? (answer ? IP6_SADDR : IP6_DADDR) : (answer ? IP4_SADDR : IP4_DADDR), len);
-	if (rule->prefix_len < 8 * len) {
-		for (unsigned bit = 0; bit < rule->prefix_len; bit++)
-			mask[bit / 8] |= (uint8_t)(0x80U >> bit % 8);
-		mask_register(builder, mask, zero, len);
-	}
-	compare(builder, NFT_CMP_EQ, rule->addr, len);
+	if (v6)
+		nft_expr_match_prefix(to, answer ? NFT_EXPR_IP6_SADDR : NFT_EXPR_IP6_DADDR, 16,
+			rule->addr, rule->prefix_len);
+	else
+		nft_expr_match_prefix(to, answer ? NFT_EXPR_IP4_SADDR : NFT_EXPR_IP4_DADDR, 4,
+			rule->addr, rule->prefix_len);
 }
 
-static void match_ports(struct builder *builder, const struct nft_rule *rule, bool answer)
+static void refuse(struct nft_expr *to, const struct nft_rule *rule)
 {
-	const uint16_t min = htons(rule->port_min), max = htons(rule->port_max);
-
-	if (rule->port_min <= 1 && rule->port_max == UINT16_MAX)
+	/* An error of ICMP or ICMPv6, whichever is the packet's. */
+	if (rule->l4proto == IPPROTO_UDP) {
+		nft_expr_reject(to, NFT_REJECT_ICMPX_UNREACH, NFT_REJECT_ICMPX_PORT_UNREACH);
 		return;
-	load_payload(builder, NFT_PAYLOAD_TRANSPORT_HEADER, answer ? SPORT : DPORT, sizeof(min));
-	if (min == max) {
-		compare(builder, NFT_CMP_EQ, &min, sizeof(min));
-	} else {
-		compare(builder, NFT_CMP_GTE, &min, sizeof(min));
-		compare(builder, NFT_CMP_LTE, &max, sizeof(max));
 	}
-}
-
-static void load_data(struct builder *builder, uint32_t reg, const void *data, size_t len)
-{
-	struct nftnl_expr *expr = add(builder, "immediate");
-
-	set_u32(expr, NFTNL_EXPR_IMM_DREG, reg);
-	set_data(builder, expr, NFTNL_EXPR_IMM_DATA, data, len);
-}
-
-static void accept_packet(struct builder *builder)
-{
-	struct nftnl_expr *expr = add(builder, "immediate");
-
-	set_u32(expr, NFTNL_EXPR_IMM_DREG, NFT_REG_VERDICT);
-	set_u32(expr, NFTNL_EXPR_IMM_VERDICT, NF_ACCEPT);
-}
-
-/* Of packets that begin a connection: none of ours is begun by others than clients. */
-static void refuse_tcp(struct builder *builder)
-{
-	const uint8_t mask = TH_SYN | TH_ACK, zero = 0, syn = TH_SYN;
-	struct nftnl_expr *expr;
-
-	load_payload(builder, NFT_PAYLOAD_TRANSPORT_HEADER, TCP_FLAGS, sizeof(mask));
-	mask_register(builder, &mask, &zero, sizeof(mask));
-	compare(builder, NFT_CMP_EQ, &syn, sizeof(syn));
-	expr = add(builder, "reject");
-	set_u32(expr, NFTNL_EXPR_REJECT_TYPE, NFT_REJECT_TCP_RST);
-	if (expr)
-		nftnl_expr_set_u8(expr, NFTNL_EXPR_REJECT_CODE, 0);
-}
-
-/* An error of ICMP or ICMPv6, whichever is the packet's. */
-static void refuse_udp(struct builder *builder)
-{
-	struct nftnl_expr *expr = add(builder, "reject");
-
-	set_u32(expr, NFTNL_EXPR_REJECT_TYPE, NFT_REJECT_ICMPX_UNREACH);
-	if (expr)
-		nftnl_expr_set_u8(expr, NFTNL_EXPR_REJECT_CODE, NFT_REJECT_ICMPX_PORT_UNREACH);
+	/* Of packets that begin a connection: none of ours is begun by others than clients. */
+	nft_expr_match_tcp_flags(to, TH_SYN | TH_ACK, TH_SYN);
+	nft_expr_reject(to, NFT_REJECT_TCP_RST, 0);
 }
 
 /* The rule ends here if no socket is bound to that address and port. */
-static void divert(struct builder *builder, const struct nft_rule *rule)
+static void divert(struct nft_expr *to, const struct nft_rule *rule)
 {
 	const uint16_t port = htons(rule->to_port);
 	struct nftnl_expr *expr;
 
-	load_data(builder, NFT_REG_1, rule->to, rule->family == AF_INET6 ? 16 : 4);
-	load_data(builder, NFT_REG_2, &port, sizeof(port));
-	expr = add(builder, "tproxy");
-	set_u32(expr, NFTNL_EXPR_TPROXY_FAMILY,
+	nft_expr_load_data(to, NFT_REG_1, rule->to, rule->family == AF_INET6 ? 16 : 4);
+	nft_expr_load_data(to, NFT_REG_2, &port, sizeof(port));
+	expr = nft_expr_add(to, "tproxy");
+	nft_expr_set_u32(expr, NFTNL_EXPR_TPROXY_FAMILY,
 		rule->family == AF_INET6 ? NFPROTO_IPV6 : NFPROTO_IPV4);
-	set_u32(expr, NFTNL_EXPR_TPROXY_REG_ADDR, NFT_REG_1);
-	set_u32(expr, NFTNL_EXPR_TPROXY_REG_PORT, NFT_REG_2);
-	accept_packet(builder);
+	nft_expr_set_u32(expr, NFTNL_EXPR_TPROXY_REG_ADDR, NFT_REG_1);
+	nft_expr_set_u32(expr, NFTNL_EXPR_TPROXY_REG_PORT, NFT_REG_2);
+	nft_expr_verdict(to, NF_ACCEPT, NULL);
 }
 
-static void match_socket(struct builder *builder, uint32_t key, uint8_t value)
+static void match_socket(struct nft_expr *to, uint32_t key, uint8_t value)
 {
-	struct nftnl_expr *expr = add(builder, "socket");
+	struct nftnl_expr *expr = nft_expr_add(to, "socket");
 
-	set_u32(expr, NFTNL_EXPR_SOCKET_KEY, key);
-	set_u32(expr, NFTNL_EXPR_SOCKET_DREG, NFT_REG_1);
-	compare(builder, NFT_CMP_EQ, &value, sizeof(value));
+	nft_expr_set_u32(expr, NFTNL_EXPR_SOCKET_KEY, key);
+	nft_expr_set_u32(expr, NFTNL_EXPR_SOCKET_DREG, NFT_REG_1);
+	nft_expr_compare(to, NFT_CMP_EQ, &value, sizeof(value));
 }
 
 static bool is_of_sockets(const struct nft_rule *rule)
@@ -232,20 +87,20 @@ static uint32_t bits_to_set(const struct nft_rule *rule)
 	return rule->kind == NFT_RULE_TRANSPARENT ? rule->mark & rule->mask : 0;
 }
 
-static void mark_by_socket(struct builder *builder, const struct nft_rule *rule)
+static void mark_by_socket(struct nft_expr *to, const struct nft_rule *rule)
 {
 	const uint32_t keep = ~rule->mask, bits = bits_to_set(rule);
 	struct nftnl_expr *expr;
 
-	match_socket(builder, NFT_SOCKET_TRANSPARENT, 1);
+	match_socket(to, NFT_SOCKET_TRANSPARENT, 1);
 	if (rule->kind == NFT_RULE_WILDCARD)
-		match_socket(builder, NFT_SOCKET_WILDCARD, 1);
+		match_socket(to, NFT_SOCKET_WILDCARD, 1);
 
-	load_meta(builder, NFT_META_MARK);
-	mask_register(builder, &keep, &bits, sizeof(keep));
-	expr = add(builder, "meta");
-	set_u32(expr, NFTNL_EXPR_META_KEY, NFT_META_MARK);
-	set_u32(expr, NFTNL_EXPR_META_SREG, NFT_REG_1);
+	nft_expr_load_meta(to, NFT_META_MARK);
+	nft_expr_mask(to, &keep, &bits, sizeof(keep));
+	expr = nft_expr_add(to, "meta");
+	nft_expr_set_u32(expr, NFTNL_EXPR_META_KEY, NFT_META_MARK);
+	nft_expr_set_u32(expr, NFTNL_EXPR_META_SREG, NFT_REG_1);
 }
 
 static bool is_sayable(const struct nft_rule *rule)
@@ -260,39 +115,36 @@ static bool is_sayable(const struct nft_rule *rule)
 
 int nft_rule_fill(struct nftnl_rule *object, const struct nft_rule *rule, bool answer)
 {
-	struct builder builder = { .rule = object };
+	struct nft_expr expr = { .rule = object };
 
 	if (!is_sayable(rule))
 		return -EINVAL;
-	match_meta(
-		&builder, NFT_META_NFPROTO, rule->family == AF_INET6 ? NFPROTO_IPV6 : NFPROTO_IPV4);
+	nft_expr_match_family(&expr, rule->family);
 	if (!is_of_sockets(rule))
-		match_address(&builder, rule, answer);
-	match_meta(&builder, NFT_META_L4PROTO, rule->l4proto);
+		match_address(&expr, rule, answer);
+	nft_expr_match_meta(&expr, NFT_META_L4PROTO, rule->l4proto);
 	if (!is_of_sockets(rule))
-		match_ports(&builder, rule, answer);
+		nft_expr_match_ports(&expr, answer ? NFT_EXPR_SPORT : NFT_EXPR_DPORT,
+			rule->port_min, rule->port_max);
 	switch (rule->kind) {
 	case NFT_RULE_DIVERT:
-		divert(&builder, rule);
+		divert(&expr, rule);
 		break;
 	case NFT_RULE_PASS:
-		accept_packet(&builder);
+		nft_expr_verdict(&expr, NF_ACCEPT, NULL);
 		break;
 	case NFT_RULE_REFUSE:
-		if (rule->l4proto == IPPROTO_UDP)
-			refuse_udp(&builder);
-		else
-			refuse_tcp(&builder);
+		refuse(&expr, rule);
 		break;
 	case NFT_RULE_TRANSPARENT:
 	case NFT_RULE_WILDCARD:
-		mark_by_socket(&builder, rule);
+		mark_by_socket(&expr, rule);
 		break;
 	case NFT_RULE_NOTRACK:
-		(void)add(&builder, "notrack");
+		(void)nft_expr_add(&expr, "notrack");
 		break;
 	}
-	return builder.err;
+	return expr.err;
 }
 
 /* ---- text ---- */
