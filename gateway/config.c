@@ -311,6 +311,36 @@ int config_parse_oversize(
 	return 0;
 }
 
+static const char *const refuse_words[] = {
+	[CONFIG_REFUSE_RESET] = "reset",
+	[CONFIG_REFUSE_PORT_UNREACHABLE] = "port-unreachable",
+	[CONFIG_REFUSE_ADMIN_PROHIBITED] = "admin-prohibited",
+	[CONFIG_REFUSE_ACCEPT] = "accept-then-reset",
+};
+
+int config_parse_refuse(const char *text, enum config_refuse *ret_refuse, const char **ret_reason)
+{
+	int found = find_word(refuse_words, 4, text);
+
+	if (found < 0) {
+		*ret_reason = "refuse is reset, port-unreachable, admin-prohibited or "
+			      "accept-then-reset";
+		return found;
+	}
+	*ret_refuse = (enum config_refuse)found;
+	return 0;
+}
+
+const char *config_refuse_name(enum config_refuse refuse)
+{
+	return refuse_words[refuse];
+}
+
+bool config_pool_may_fail(const struct config_pool *pool)
+{
+	return pool->check.type != CONFIG_CHECK_NONE;
+}
+
 int config_parse_when_full(const char *text, bool *ret_refuse, const char **ret_reason)
 {
 	static const char *const words[] = { "drop-idle", "refuse" };

@@ -68,6 +68,14 @@ enum config_oversize {
 	CONFIG_OVERSIZE_TOO_BIG, /* dropped, and the client is told the size that fits */
 };
 
+/* What new TCP clients get while no server of the pool is up (listener option "refuse"). */
+enum config_refuse {
+	CONFIG_REFUSE_RESET,
+	CONFIG_REFUSE_PORT_UNREACHABLE, /* that error of ICMP, like the next */
+	CONFIG_REFUSE_ADMIN_PROHIBITED,
+	CONFIG_REFUSE_ACCEPT, /* they are accepted, and reset by the worker */
+};
+
 /* What clients may connect to: an address or a prefix, a port or a range. */
 struct config_bind {
 	struct sockaddr_any
@@ -104,7 +112,8 @@ struct config_listener {
 	struct config_accept_proxy accept_proxy;
 	struct config_timeouts timeouts;
 	struct config_limits limits;
-	uint32_t backlog;	       /* TCP only */
+	uint32_t backlog; /* TCP only, like the next */
+	enum config_refuse refuse;
 	enum config_oversize oversize; /* UDP only, and what follows */
 	uint32_t receive_buffer;       /* of a socket on which datagrams arrive, bytes */
 };
@@ -259,6 +268,10 @@ int config_parse_oversize(
 	const char *text, enum config_oversize *ret_oversize, const char **ret_reason);
 int config_parse_when_full(const char *text, bool *ret_refuse, const char **ret_reason);
 
+/* "reset", "port-unreachable", "admin-prohibited" or "accept-then-reset". */
+int config_parse_refuse(const char *text, enum config_refuse *ret_refuse, const char **ret_reason);
+const char *config_refuse_name(enum config_refuse refuse);
+
 /*
  * "[2001:db8::1]:80", "192.0.2.1:80", or "*:80", which makes two; "[2001:db8::/64]:80" and
  * "203.0.113.0/24:80" for a prefix; ":1000-2000" for a range of ports, ":*" for all. No two of a
@@ -307,6 +320,9 @@ int config_check_embedded(const struct config_listener *listener, const struct c
 
 /* Who the pool's clients are told to its servers as: by the first listener that has it. */
 enum identity config_pool_identity(const struct config *config, size_t pool);
+
+/* Whether its servers can ever be known to be down: somebody asks them. */
+bool config_pool_may_fail(const struct config_pool *pool);
 
 /* Whether anything is to be set up in the kernel: a section, or a listener that needs it. */
 bool config_needs_network(const struct config *config);

@@ -296,6 +296,23 @@ static int walk_protocol(struct parse *parse, struct config_listener *listener, 
 	return 0;
 }
 
+static int walk_refuse(struct parse *parse, struct config_listener *listener, cfg_t *cfg)
+{
+	const char *text = config_tree_text_of(cfg, "refuse"), *reason = NULL;
+
+	if (!text)
+		return 0;
+	if (config_parse_refuse(text, &listener->refuse, &reason) < 0)
+		return refused(parse, cfg, "refuse", -EINVAL, reason);
+	if (listener->protocol == IPPROTO_UDP)
+		return refused(parse, cfg, "refuse", -EINVAL,
+			"this goes with protocol = tcp only: remove it");
+	if (listener->embedded)
+		return refused(parse, cfg, "refuse", -EINVAL,
+			"backend = embedded has no pool that could be down: remove it");
+	return 0;
+}
+
 /* What only UDP has; and what it has not. */
 static int walk_datagrams(struct parse *parse, struct config_listener *listener, cfg_t *cfg)
 {
@@ -350,6 +367,8 @@ static int walk_listener(struct parse *parse, cfg_t *cfg, int line)
 	if (!err)
 		err = config_tree_get_number(
 			parse->tree, cfg, "backlog", 1, 65535, &listener->backlog);
+	if (!err)
+		err = walk_refuse(parse, listener, cfg);
 	if (!err && cfg_size(cfg, "timeouts"))
 		err = walk_timeouts(parse, cfg_getsec(cfg, "timeouts"), &listener->timeouts);
 	if (!err)

@@ -236,6 +236,7 @@ static cfg_opt_t listener_opts[] = {
 	CFG_STR("identity-ipv6", NULL, CFGF_NODEFAULT),
 	CFG_STR("v6only", NULL, CFGF_NODEFAULT),
 	CFG_STR("backlog", NULL, CFGF_NODEFAULT),
+	CFG_STR("refuse", NULL, CFGF_NODEFAULT),
 	CFG_STR("oversize", NULL, CFGF_NODEFAULT),
 	CFG_STR("receive-buffer", NULL, CFGF_NODEFAULT),
 	CFG_SEC("timeouts", timeouts_opts, CFGF_NODEFAULT),

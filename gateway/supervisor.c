@@ -22,6 +22,7 @@
 #include "checker.h"
 #include "clock.h"
 #include "control.h"
+#include "guard.h"
 #include "journal.h"
 #include "log.h"
 #include "logger.h"
@@ -97,6 +98,7 @@ struct supervisor {
 	struct checker *checker;
 	struct control *control;
 	uint64_t started_ms;
+	struct guard *guard;   /* NULL: none, or not any more */
 	struct udp_shared udp; /* empty without UDP listeners */
 	struct timer end_timer;
 };
@@ -143,6 +145,7 @@ static void log_counters(const struct supervisor *supervisor)
 				(unsigned long long)ring_lost(supervisor->rings[i]));
 	checker_log(supervisor->checker);
 	control_log(supervisor->control);
+	guard_log(supervisor->guard);
 }
 
 /* Does not wait for a FIFO's reader, here; the logger's writes may wait. */
@@ -218,6 +221,7 @@ static void leave_supervisor(struct supervisor *supervisor)
 	net_keeper_abandon(&supervisor->network);
 	checker_abandon(supervisor->checker);
 	control_abandon(supervisor->control);
+	guard_abandon(supervisor->guard);
 	loop_close(&supervisor->loop);
 	/* A group's signals are the supervisor's to act on; children hear through their channel. */
 	signal(SIGTERM, SIG_IGN);
@@ -777,6 +781,8 @@ static int supervisor_start(struct supervisor *supervisor)
 		return err;
 	err = make_shared(supervisor);
 	if (!err)
+		err = guard_start(&supervisor->loop, config, supervisor->pools, &supervisor->guard);
+	if (!err)
 		err = checker_start(
 			&supervisor->loop, config, supervisor->pools, &supervisor->checker);
 	if (!err)
@@ -803,6 +809,7 @@ static void supervisor_cleanup(struct supervisor *supervisor)
 	net_keeper_stop(&supervisor->network);
 	checker_stop(supervisor->checker);
 	control_free(supervisor->control);
+	guard_stop(supervisor->guard);
 	close_access_log(supervisor);
 	if (supervisor->rings)
 		for (size_t i = 0; i < supervisor->n_workers; i++)

@@ -12,7 +12,7 @@ struct nftnl_expr *nft_expr_add(struct nft_expr *to, const char *name)
 	struct nftnl_expr *expr = to->err ? NULL : nftnl_expr_alloc(name);
 
 	if (!expr) {
-		to->err = -ENOMEM;
+		to->err = to->err ? to->err : -ENOMEM;
 		return NULL;
 	}
 	nftnl_rule_add_expr(to->rule, expr);

@@ -22,7 +22,7 @@
 /* Sticky: once an expression could not be made, the rest are left out and err says so. */
 struct nft_expr {
 	struct nftnl_rule *rule;
-	int err; /* 0 or -ENOMEM */
+	int err; /* 0, -ENOMEM, or what the caller has set */
 };
 
 /* Adds one to the rule, which owns it; NULL: err is set. */

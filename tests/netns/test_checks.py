@@ -97,7 +97,7 @@ def test_real_server_goes_silent_and_comes_back(site, start):
 
 def test_all_down_is_said_at_once(site, start):
     """The client is reset without an attempt at anybody."""
-    daemon = start(backends(*BACKENDS[:2]) + f" check {{ {QUICK} }}")
+    daemon = start(backends(*BACKENDS[:2]) + f" check {{ {QUICK} }}", "refuse = accept-then-reset")
     wait_until(lambda: daemon.errors().count("is down: Connection refused") == 2, "both to be down")
     # The reset may come before connect() has returned.
     with pytest.raises(ConnectionResetError), site.client.connect(GATEWAY6, FRONT) as client:

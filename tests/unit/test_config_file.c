@@ -347,7 +347,8 @@ static void test_broken_syntax(void **state)
 		{ "listener l {\n workers = 1\n}",
 			"2: unknown option 'workers' in listener; known here: bind, protocol, "
 			"pool, backend, allow, identity, identity-ipv6, v6only, backlog, "
-			"oversize, receive-buffer, timeouts, sessions, connections, accept-proxy" },
+			"refuse, oversize, receive-buffer, timeouts, sessions, connections, "
+			"accept-proxy" },
 		{ "listener l {\n timeouts {\n\n halfclosed = 5s } }",
 			"4: unknown option 'halfclosed' in timeouts; did you mean 'half-closed'?" },
 		{ "pool p {\n backend 192.0.2.1:80 {\n wait = 1 } }",
@@ -467,6 +468,15 @@ static void test_broken_listeners(void **state)
 		{ POOL "listener l { bind = [::]:80 pool = p\n identity = proxy-v2-first }",
 			"3: identity \"proxy-v2-first\": this goes with protocol = udp only: write "
 			"proxy-v2" },
+		{ POOL "listener l { bind = [::]:80 pool = p\n refuse = politely }",
+			"3: refuse \"politely\": refuse is reset, port-unreachable, "
+			"admin-prohibited or accept-then-reset" },
+		{ POOL "listener l { protocol = udp bind = [::]:80 pool = p\n refuse = reset }",
+			"3: refuse \"reset\": this goes with protocol = tcp only: remove it" },
+		{ "listener l { bind = \"[2001:db8::/96]:80\" backend = embedded\n"
+		  " allow = 10.0.0.0/8 refuse = reset }",
+			"2: refuse \"reset\": backend = embedded has no pool that could be down: "
+			"remove it" },
 		{ POOL "listener l { bind = [::]:80 pool = p\n oversize = fragment }",
 			"3: oversize \"fragment\": this goes with protocol = udp only: remove it" },
 		{ POOL "listener l { protocol = udp bind = [::]:80 pool = p\n oversize = cut }",

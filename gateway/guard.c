@@ -1,0 +1,273 @@
+#include "guard.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <nft_guard.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "guard_wanted.h"
+#include "log.h"
+
+/*
+ * Theory of operation
+ *
+ * What is wanted is worked out anew from the configuration and the state of the pools, and put in
+ * place of all there is, in one batch: at once when a pool goes down or comes back, but for what
+ * changes in the same round of events, which waits for the next tick.
+ *
+ *              table made                    a batch failed
+ *   CLOSED ───────────────────► OPEN ─────────────────────────► CLOSED, and again after a delay
+ *     │ not allowed, not known
+ *     └──────► UNABLE, for good; workers do what they can
+ *
+ * After a failure nothing is known of the table, so it goes with its socket, and is made anew from
+ * nothing: so there is one way to make it only. Somebody else's table is asked after again and
+ * again, as that may be the predecessor that is about to end.
+ */
+#define BACKOFF_MIN_MS 100U
+#define BACKOFF_MAX_MS 5000U
+
+enum guard_phase { CLOSED, OPEN, UNABLE };
+
+struct guard {
+	struct loop *loop;
+	const struct config *config;
+	struct pool_state *pools;
+	struct pool_state_watch watch;
+	struct nft_guard table;
+	enum guard_phase phase;
+	struct timer timer; /* the next try, or what has to be done yet */
+	uint64_t tried_ms;
+	uint32_t backoff_ms;
+	int said; /* the error that the log tells of already */
+	bool *down;
+	bool *refusing; /* as the table has it */
+	uint64_t begun, ended;
+};
+
+/* ---- what is said ---- */
+
+static const char *remedy(int err)
+{
+	switch (err) {
+	case -EPERM:
+		return "CAP_NET_ADMIN is needed: run as root or grant it";
+	case -EBUSY:
+		return "another gateway in this network namespace has it: put its listeners and "
+		       "ours into one configuration";
+	case -EPROTONOSUPPORT:
+		return "it takes nftables and Linux 5.12 or later";
+	default:
+		return "it is tried again";
+	}
+}
+
+static void say_failure(struct guard *guard, int err)
+{
+	if (guard->said == err)
+		return;
+	guard->said = err;
+	log_warning("guard: no table %s: %s; %s; meanwhile clients of a pool that is down are "
+		    "accepted and then reset",
+		NFT_GUARD_TABLE, strerror(-err), remedy(err));
+}
+
+static bool has_refusals(const struct guard *guard, size_t pool)
+{
+	const struct config *config = guard->config;
+
+	for (size_t i = 0; i < config->n_listeners; i++)
+		if (config->listeners[i].protocol == IPPROTO_TCP &&
+			!config->listeners[i].embedded && config->listeners[i].pool == pool &&
+			config->listeners[i].refuse != CONFIG_REFUSE_ACCEPT)
+			return true;
+	return false;
+}
+
+/* After the table has taken it over. */
+static void note_refusals(struct guard *guard)
+{
+	for (size_t i = 0; i < guard->config->n_pools; i++) {
+		if (guard->down[i] == guard->refusing[i] || !has_refusals(guard, i))
+			continue;
+		guard->refusing[i] = guard->down[i];
+		guard->begun += guard->down[i];
+		guard->ended += !guard->down[i];
+		if (guard->down[i])
+			log_warning("pool %s: no backend is left: new clients are refused",
+				guard->config->pools[i].name);
+		else
+			log_info("pool %s: new clients are let in again",
+				guard->config->pools[i].name);
+	}
+}
+
+/* ---- what is done ---- */
+
+static int put_rules(struct guard *guard)
+{
+	const struct guard_view view = { .pool_down = guard->down };
+	struct nft_guard_wanted wanted = { 0 };
+	int err = guard_wanted_make(guard->config, &view, &wanted);
+
+	if (!err)
+		err = nft_guard_set_rules(&guard->table, &wanted);
+	free(wanted.rules);
+	return err;
+}
+
+static int make(struct guard *guard)
+{
+	int err = guard->phase == CLOSED ? nft_guard_open(&guard->table) : 0;
+
+	if (err)
+		return err;
+	guard->phase = OPEN;
+	return put_rules(guard);
+}
+
+static void close_table(struct guard *guard)
+{
+	nft_guard_close(&guard->table);
+	memset(guard->refusing, 0, guard->config->n_pools * sizeof(*guard->refusing));
+	guard->phase = CLOSED;
+}
+
+static void fail(struct guard *guard, int err)
+{
+	say_failure(guard, err);
+	close_table(guard);
+	if (err == -EPERM || err == -EPROTONOSUPPORT) {
+		guard->phase = UNABLE;
+		return;
+	}
+	guard->backoff_ms = guard->backoff_ms ? 2 * guard->backoff_ms : BACKOFF_MIN_MS;
+	if (guard->backoff_ms > BACKOFF_MAX_MS)
+		guard->backoff_ms = BACKOFF_MAX_MS;
+	loop_timer_set(guard->loop, &guard->timer, guard->loop->now_ms + guard->backoff_ms);
+}
+
+static void sync_table(struct guard *guard)
+{
+	int err;
+
+	loop_timer_cancel(guard->loop, &guard->timer);
+	guard->tried_ms = guard->loop->now_ms;
+	err = make(guard);
+	if (err) {
+		fail(guard, err);
+		return;
+	}
+	if (guard->said)
+		log_info("guard: table %s is in place", NFT_GUARD_TABLE);
+	guard->said = 0;
+	guard->backoff_ms = 0;
+	note_refusals(guard);
+}
+
+static void on_due(struct timer *timer)
+{
+	sync_table(list_entry(timer, struct guard, timer));
+}
+
+static bool is_down(const struct guard *guard, size_t pool)
+{
+	const struct config_pool *config = &guard->config->pools[pool];
+
+	for (size_t i = 0; i < config->n_backends; i++)
+		if (config->backends[i].weight && pool_state_is_up(guard->pools, pool, i))
+			return false;
+	return true;
+}
+
+static void on_change(struct pool_state_watch *watch, size_t pool, size_t backend)
+{
+	struct guard *guard = list_entry(watch, struct guard, watch);
+	bool down = is_down(guard, pool);
+
+	(void)backend;
+	if (down == guard->down[pool] || !has_refusals(guard, pool))
+		return;
+	guard->down[pool] = down;
+	if (guard->phase == UNABLE || guard->backoff_ms)
+		return;
+	if (guard->tried_ms == guard->loop->now_ms)
+		loop_timer_set(guard->loop, &guard->timer, guard->loop->now_ms + 1);
+	else
+		sync_table(guard);
+}
+
+/* ---- start and end ---- */
+
+static bool is_needed(const struct guard *guard)
+{
+	for (size_t i = 0; i < guard->config->n_pools; i++)
+		if (config_pool_may_fail(&guard->config->pools[i]) && has_refusals(guard, i))
+			return true;
+	return false;
+}
+
+int guard_start(struct loop *loop, const struct config *config, struct pool_state *pools,
+	struct guard **ret_guard)
+{
+	struct guard *guard = calloc(1, sizeof(*guard));
+
+	if (!guard)
+		return -ENOMEM;
+	*guard = (struct guard){
+		.loop = loop,
+		.config = config,
+		.pools = pools,
+		.watch.on_change = on_change,
+		.table.channel.fd = -1,
+		.down = calloc(config->n_pools + 1, sizeof(bool)),
+		.refusing = calloc(config->n_pools + 1, sizeof(bool)),
+	};
+	timer_init(&guard->timer, on_due);
+	list_init(&guard->watch.node);
+	if (!guard->down || !guard->refusing) {
+		guard_stop(guard);
+		return -ENOMEM;
+	}
+	pool_state_add_watch(pools, &guard->watch);
+	for (size_t i = 0; i < config->n_pools; i++)
+		guard->down[i] = has_refusals(guard, i) && is_down(guard, i);
+	if (is_needed(guard))
+		sync_table(guard);
+	*ret_guard = guard;
+	return 0;
+}
+
+void guard_abandon(struct guard *guard)
+{
+	if (guard)
+		nft_guard_close(&guard->table);
+}
+
+void guard_stop(struct guard *guard)
+{
+	if (!guard)
+		return;
+	list_remove(&guard->watch.node);
+	loop_timer_cancel(guard->loop, &guard->timer);
+	nft_guard_close(&guard->table);
+	free(guard->down);
+	free(guard->refusing);
+	free(guard);
+}
+
+void guard_log(const struct guard *guard)
+{
+	struct nft_guard_counters counters = { 0 };
+
+	if (!guard || guard->phase != OPEN)
+		return;
+	log_info("counter refusals_begun %" PRIu64, guard->begun);
+	log_info("counter refusals_ended %" PRIu64, guard->ended);
+	if (nft_guard_read_counters(&counters) < 0)
+		return;
+	log_info("counter packets_refused %" PRIu64, counters.refused);
+	log_info("counter packets_banned %" PRIu64, counters.banned);
+}

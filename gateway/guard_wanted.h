@@ -1,0 +1,24 @@
+/*
+ * guard_wanted - which rules the guard table is to hold: plain functions over plain data.
+ *
+ * Every rule concerns the binds of our own listeners, so nothing here keeps anybody from the other
+ * services of this machine.
+ */
+#pragma once
+
+#include <nft_guard.h>
+#include <stdbool.h>
+
+#include "config.h"
+
+struct guard_view {
+	const bool *pool_down; /* one for each of config.pools */
+	bool has_bans;	       /* somebody is banned */
+};
+
+/*
+ * Of binds that overlap the narrower one comes first, and is spared if its clients are let in. The
+ * caller frees ret_wanted->rules. 0 or -ENOMEM.
+ */
+int guard_wanted_make(const struct config *config, const struct guard_view *view,
+	struct nft_guard_wanted *ret_wanted);
