@@ -121,6 +121,7 @@ struct config_listener {
 struct config_backend {
 	struct sockaddr_any addr; /* always AF_INET; port 0: that which the client connected to */
 	uint32_t weight;	  /* 0 (gets nothing) to CONFIG_WEIGHT_MAX */
+	uint32_t max_connections; /* at a time; 0: no limit */
 	bool backup;		  /* gets clients only when the others cannot */
 };
 
@@ -176,6 +177,7 @@ struct config_pool {
 	uint32_t attempts;	/* backends that one connection may try, 1 to CONFIG_ATTEMPTS_MAX */
 	uint32_t circuit_failures; /* in a row, that take a backend out; 0: never */
 	uint32_t circuit_ms;	   /* for how long */
+	uint32_t max_connections;  /* at a time, of all listeners; 0: no limit */
 };
 
 enum config_notrack {

@@ -50,7 +50,7 @@ static int walk_backend(struct parse *parse, struct config_pool *pool, cfg_t *cf
 {
 	int line = config_scan_line(&parse->tree->scan, "backend", parse->seen_backends++);
 	const char *reason = NULL;
-	uint32_t weight = 100;
+	uint32_t weight = 100, max = 0;
 	bool backup = false;
 	int err;
 
@@ -60,11 +60,16 @@ static int walk_backend(struct parse *parse, struct config_pool *pool, cfg_t *cf
 	err = config_tree_get_bool(parse->tree, cfg, "backup", &backup);
 	if (err)
 		return err;
+	err = config_tree_get_number(
+		parse->tree, cfg, "max-connections", 0, CONFIG_LIMIT_MAX, &max);
+	if (err)
+		return err;
 	err = config_add_backend(pool, cfg_title(cfg), weight, &reason);
 	if (err)
 		return config_tree_refused(
 			parse->tree, line, err, "backend", cfg_title(cfg), reason);
 	pool->backends[pool->n_backends - 1].backup = backup;
+	pool->backends[pool->n_backends - 1].max_connections = max;
 	return 0;
 }
 
@@ -103,6 +108,9 @@ static int walk_failover(struct parse *parse, struct config_pool *pool, cfg_t *c
 	if (!err)
 		err = config_tree_get_duration(
 			parse->tree, cfg, "slow-start", &slow, &pool->slow_start_ms);
+	if (!err)
+		err = config_tree_get_number(parse->tree, cfg, "max-connections", 0,
+			CONFIG_LIMIT_MAX, &pool->max_connections);
 	return err;
 }
 

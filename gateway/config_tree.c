@@ -249,6 +249,7 @@ static cfg_opt_t listener_opts[] = {
 static cfg_opt_t backend_opts[] = {
 	CFG_STR("weight", NULL, CFGF_NODEFAULT),
 	CFG_STR("backup", NULL, CFGF_NODEFAULT),
+	CFG_STR("max-connections", NULL, CFGF_NODEFAULT),
 	CFG_END(),
 };
 
@@ -277,6 +278,7 @@ static cfg_opt_t pool_opts[] = {
 	CFG_STR("circuit-failures", NULL, CFGF_NODEFAULT),
 	CFG_STR("circuit-time", NULL, CFGF_NODEFAULT),
 	CFG_STR("slow-start", NULL, CFGF_NODEFAULT),
+	CFG_STR("max-connections", NULL, CFGF_NODEFAULT),
 
 	CFG_STR_LIST("source", NULL, CFGF_NODEFAULT),
 	CFG_SEC("backend", backend_opts, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),

@@ -117,13 +117,12 @@ static void flow_record(const struct flow_table *table, const struct flow *flow,
 void flow_set_backend(struct flow *flow, struct pool *pool, uint16_t backend)
 {
 	if (flow->pool)
-		pool_give(flow->pool, flow_backend(flow));
+		pool_give(flow->pool, flow_backend(flow), pool != NULL);
 	flow->pool = pool;
 	if (!pool)
 		return;
 	assert(flow->n_tried < CONFIG_ATTEMPTS_MAX);
 	flow->tried[flow->n_tried++] = backend;
-	pool_take(pool, backend);
 }
 
 void flow_backend_failed(struct flow_table *table, const struct flow *flow, int error)

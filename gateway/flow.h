@@ -149,7 +149,10 @@ static inline bool flow_is_session(const struct flow *flow)
 void flow_end(struct flow_table *table, struct flow *flow, enum access_log_end end,
 	enum access_log_by by);
 
-/* The flow goes to the pool's backend now, and counts as that one's; pool NULL: as nobody's. */
+/*
+ * The flow goes to the pool's backend now, as which it was counted by pool_take(); what it had
+ * before it gives back. pool NULL: it counts as nobody's.
+ */
 void flow_set_backend(struct flow *flow, struct pool *pool, uint16_t backend);
 /*
  * The flow's backend could not be had, or has answered: counted for its circuit, and said when that

@@ -17,6 +17,10 @@
  * so two gateways that see the same addresses up choose the same one, however they came to see them
  * so.
  *
+ * Limits are counted only where there are some, in places that all workers share. A backend that is
+ * full is passed over like one that is down; it may become full between choice and take, which then
+ * fails.
+ *
  * Weights are multiplied by WEIGHT_SCALE, so that a backend that starts slowly can have less than a
  * weight of 1.
  */
@@ -133,6 +137,30 @@ static uint32_t weight_now(const struct pool *pool, size_t backend, uint64_t now
 	return part ? (uint32_t)part : 1;
 }
 
+static size_t place_of(const struct pool *pool, size_t backend)
+{
+	return pool->state->first[pool->index] + backend;
+}
+
+static size_t place_of_all(const struct pool *pool)
+{
+	return pool->state->n_backends + pool->index;
+}
+
+static bool is_full(const struct pool *pool, size_t backend)
+{
+	uint32_t max = pool->config->backends[backend].max_connections;
+
+	return max && shared_count_value(pool->state->places, place_of(pool, backend)) >= max;
+}
+
+/* Whether it could be had if it were not full. */
+static bool is_usable(const struct pool *pool, const struct pool_request *request, size_t backend)
+{
+	return pool->config->backends[backend].weight &&
+	       pool_state_is_up(pool->state, pool->index, backend) && !was_tried(request, backend);
+}
+
 static bool is_of_round(const struct pool *pool, const struct pool_request *request, size_t backend,
 	enum round round)
 {
@@ -140,8 +168,7 @@ static bool is_of_round(const struct pool *pool, const struct pool_request *requ
 	const struct pool_state_backend *state = state_of(pool, backend);
 	bool open = request->now_ms < __atomic_load_n(&state->closed_at_ms, __ATOMIC_RELAXED);
 
-	if (config->weight == 0 || !pool_state_is_up(pool->state, pool->index, backend) ||
-		was_tried(request, backend))
+	if (!is_usable(pool, request, backend) || is_full(pool, backend))
 		return false;
 	return round == ROUND_FAILED || (!open && config->backup == (round == ROUND_BACKUP));
 }
@@ -219,13 +246,48 @@ static void add_live(struct pool *pool, size_t backend, uint32_t n)
 	__atomic_store_n(live, *live + n, __ATOMIC_RELAXED);
 }
 
-void pool_take(struct pool *pool, size_t backend)
+bool pool_is_full(const struct pool *pool)
 {
-	add_live(pool, backend, 1);
+	uint32_t max = pool->config->max_connections;
+
+	return max && shared_count_value(pool->state->places, place_of_all(pool)) >= max;
 }
 
-void pool_give(struct pool *pool, size_t backend)
+bool pool_backends_full(const struct pool *pool, const struct pool_request *request)
 {
+	for (size_t i = 0; i < pool->config->n_backends; i++)
+		if (is_usable(pool, request, i))
+			return true;
+	return false;
+}
+
+bool pool_take(struct pool *pool, size_t backend, bool moves)
+{
+	const struct config_pool *config = pool->config;
+	struct shared_count *places = pool->state->places;
+	uint32_t max = config->backends[backend].max_connections;
+	bool counted = !moves && config->max_connections;
+
+	if (counted && !shared_count_take(
+			       places, pool->worker, place_of_all(pool), config->max_connections))
+		return false;
+	if (max && !shared_count_take(places, pool->worker, place_of(pool, backend), max)) {
+		if (counted)
+			shared_count_give(places, pool->worker, place_of_all(pool));
+		return false;
+	}
+	add_live(pool, backend, 1);
+	return true;
+}
+
+void pool_give(struct pool *pool, size_t backend, bool moves)
+{
+	const struct config_pool *config = pool->config;
+
+	if (config->backends[backend].max_connections)
+		shared_count_give(pool->state->places, pool->worker, place_of(pool, backend));
+	if (!moves && config->max_connections)
+		shared_count_give(pool->state->places, pool->worker, place_of_all(pool));
 	add_live(pool, backend, (uint32_t)-1);
 }
 

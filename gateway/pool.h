@@ -39,15 +39,22 @@ int pool_init(struct pool *pool, const struct config *config, size_t index,
 void pool_destroy(struct pool *pool);
 
 /*
- * The backend for a flow: of those with a weight that are up, whose circuit is closed, and that
- * were not tried. If there are none, of the backups; if there are none either, of those whose
- * circuit is open. BALANCE_NONE if there are no others.
+ * The backend for a flow: of those with a weight that are up and not full, whose circuit is closed,
+ * and that were not tried. If there are none, of the backups; if there are none either, of those
+ * whose circuit is open. BALANCE_NONE if there are no others.
  */
 size_t pool_pick(struct pool *pool, const struct pool_request *request);
 
-/* A flow counts as the backend's from take to give. */
-void pool_take(struct pool *pool, size_t backend);
-void pool_give(struct pool *pool, size_t backend);
+/* Why there was none: the pool has all the flows that it may, or those that are up have. */
+bool pool_is_full(const struct pool *pool);
+bool pool_backends_full(const struct pool *pool, const struct pool_request *request);
+
+/*
+ * A flow counts as the backend's, and the pool's, from take to give. False: one of them has become
+ * full meanwhile. moves: it comes from, or goes to, another backend of the pool.
+ */
+bool pool_take(struct pool *pool, size_t backend, bool moves);
+void pool_give(struct pool *pool, size_t backend, bool moves);
 
 /* Where the backend is, or was a moment ago. */
 struct sockaddr_any pool_address(const struct pool *pool, size_t backend);

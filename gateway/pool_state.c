@@ -55,6 +55,20 @@ static void place_backends(struct pool_state *state, const struct config *config
 	}
 }
 
+static bool has_limits(const struct config *config)
+{
+	for (size_t i = 0; i < config->n_pools; i++) {
+		const struct config_pool *pool = &config->pools[i];
+
+		if (pool->max_connections)
+			return true;
+		for (size_t k = 0; k < pool->n_backends; k++)
+			if (pool->backends[k].max_connections)
+				return true;
+	}
+	return false;
+}
+
 struct pool_state *pool_state_create(const struct config *config, size_t n_workers)
 {
 	struct pool_state *state = calloc(1, sizeof(*state));
@@ -72,7 +86,10 @@ struct pool_state *pool_state_create(const struct config *config, size_t n_worke
 	state->backends = map_shared(backends_size(state));
 	state->live = map_shared(live_size(state));
 	state->generations = map_shared(generations_size(state));
-	if (!state->first || !state->backends || !state->live || !state->generations) {
+	if (has_limits(config))
+		state->places = shared_count_create(n_workers, state->n_backends + config->n_pools);
+	if (!state->first || !state->backends || !state->live || !state->generations ||
+		(has_limits(config) && !state->places)) {
 		pool_state_destroy(state);
 		return NULL;
 	}
@@ -90,6 +107,7 @@ void pool_state_destroy(struct pool_state *state)
 		munmap(state->live, live_size(state));
 	if (state->generations)
 		munmap(state->generations, generations_size(state));
+	shared_count_destroy(state->places);
 	free(state->first);
 	free(state);
 }
@@ -98,6 +116,8 @@ void pool_state_clear_worker(struct pool_state *state, size_t worker)
 {
 	for (size_t i = 0; i < state->n_backends; i++)
 		__atomic_store_n(&state->live[worker * state->n_backends + i], 0, __ATOMIC_RELAXED);
+	if (state->places)
+		shared_count_recover(state->places, worker);
 }
 
 void pool_state_add_watch(struct pool_state *state, struct pool_state_watch *watch)

@@ -14,6 +14,7 @@
 
 #include "config.h"
 #include "list.h"
+#include "shared_count.h"
 
 struct pool_state_backend {
 	uint64_t where;	       /* of pool_state_address(): all of it in one word */
@@ -29,8 +30,10 @@ struct pool_state {
 	size_t *first;	   /* of each pool: the index of its first backend */
 	size_t n_pools;
 	struct pool_state_backend *backends;
-	uint32_t *live;		  /* a row of n_backends for each worker */
-	uint32_t *generations;	  /* of each pool */
+	uint32_t *live;	       /* a row of n_backends for each worker */
+	uint32_t *generations; /* of each pool */
+	struct shared_count
+		*places;	  /* that limits leave: backends', then pools'; NULL: no limits */
 	struct list_node watches; /* the supervisor's */
 };
 

@@ -45,6 +45,8 @@ enum stats_counter {
 	STATS_LIMIT_RATE,	   /* ... too many at once */
 	STATS_LIMIT_CLIENT_RATE,   /* ... too many of this client at once */
 	STATS_LIMIT_ADDRESS_RATE,  /* ... too many of this address at once */
+	STATS_LIMIT_POOL_FULL,	   /* ... the pool has all that it may */
+	STATS_LIMIT_BACKENDS_FULL, /* ... its servers have */
 	STATS_LIMIT_UNTRACKED,	   /* let in without a client's limits, as the table was full */
 	STATS_RETRIED,		   /* connections that went on to another backend */
 	STATS_CIRCUIT_OPENED,	   /* times that a backend was left out for its failures */
@@ -53,21 +55,23 @@ enum stats_counter {
 	STATS_DROPPED_QUEUE,	   /* by the kernel, as a socket's receive buffer was full */
 	STATS_DROPPED_FULL,	   /* datagrams that would have begun a session: no room for more */
 	STATS_DROPPED_CLIENT_FULL, /* ... no room for more of this client */
-	STATS_DROPPED_ADDRESS_FULL, /* ... no room for more of this address */
-	STATS_DROPPED_RATE,	    /* ... too many at once */
-	STATS_DROPPED_CLIENT_RATE,  /* ... too many of this client at once */
-	STATS_DROPPED_ADDRESS_RATE, /* ... too many of this address at once */
-	STATS_DROPPED_BUSY,	    /* ... sessions that there are come first */
-	STATS_DROPPED_PORTS,	    /* ... no source port is free and rested */
-	STATS_DROPPED_DRAINING,	    /* ... the gateway stops */
-	STATS_DROPPED_REFUSED,	    /* ... no server, or not allowed */
-	STATS_DROPPED_OVERSIZE,	    /* larger than the way takes */
-	STATS_DROPPED_INVALID,	    /* nobody could answer it: port 0, broadcast */
-	STATS_DROPPED_SEND,	    /* the kernel did not take it: no buffer, no route */
-	STATS_DROPPED_STRANGER,	    /* came to a server's socket from somebody else */
-	STATS_ICMP_SENT,	    /* errors told to UDP clients */
-	STATS_ICMP_LIMITED,	    /* errors not told, as there were too many */
-	STATS_LIVE_FLOWS,	    /* gauge */
+	STATS_DROPPED_ADDRESS_FULL,  /* ... no room for more of this address */
+	STATS_DROPPED_RATE,	     /* ... too many at once */
+	STATS_DROPPED_CLIENT_RATE,   /* ... too many of this client at once */
+	STATS_DROPPED_ADDRESS_RATE,  /* ... too many of this address at once */
+	STATS_DROPPED_POOL_FULL,     /* ... no room for more in the pool */
+	STATS_DROPPED_BACKENDS_FULL, /* ... or at its servers */
+	STATS_DROPPED_BUSY,	     /* ... sessions that there are come first */
+	STATS_DROPPED_PORTS,	     /* ... no source port is free and rested */
+	STATS_DROPPED_DRAINING,	     /* ... the gateway stops */
+	STATS_DROPPED_REFUSED,	     /* ... no server, or not allowed */
+	STATS_DROPPED_OVERSIZE,	     /* larger than the way takes */
+	STATS_DROPPED_INVALID,	     /* nobody could answer it: port 0, broadcast */
+	STATS_DROPPED_SEND,	     /* the kernel did not take it: no buffer, no route */
+	STATS_DROPPED_STRANGER,	     /* came to a server's socket from somebody else */
+	STATS_ICMP_SENT,	     /* errors told to UDP clients */
+	STATS_ICMP_LIMITED,	     /* errors not told, as there were too many */
+	STATS_LIVE_FLOWS,	     /* gauge */
 	STATS_COUNT
 };
 

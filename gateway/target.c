@@ -33,9 +33,11 @@ int target_pick(const struct config_listener *listener, const struct config_bind
 		return request->n_tried > 0 ? -ENOENT
 					    : pick_embedded(listener, bind, local, ret_target);
 	pool = &pools[listener->pool];
+	if (request->n_tried == 0 && pool_is_full(pool))
+		return -EBUSY;
 	backend = pool_pick(pool, request);
 	if (backend == BALANCE_NONE)
-		return -ENOENT;
+		return pool_backends_full(pool, request) ? -EUSERS : -ENOENT;
 	*ret_target = (struct target){
 		.addr = pool_address(pool, backend),
 		.pool = pool,
@@ -85,10 +87,15 @@ int target_set_pick(struct target_set *set, const struct config_listener *listen
 	const struct pool_request *request, struct target *ret_target)
 {
 	struct target target;
-	int err = target_pick(listener, bind, set->pools, local, request, &target);
+	int err;
 
-	if (err)
-		return err;
+	/* Another worker may have taken the last place since; then there is a reason, or another.
+	 */
+	do {
+		err = target_pick(listener, bind, set->pools, local, request, &target);
+		if (err)
+			return err;
+	} while (target.pool && !pool_take(target.pool, target.backend, request->n_tried > 0));
 	/* Our own services are no servers behind us, whatever net they are in. */
 	if (listener->embedded && own_address_is(&set->own, &target.addr) &&
 		!embedded_is_named(listener->allow, listener->n_allow, &target.addr.in.sin_addr))

@@ -29,7 +29,8 @@ struct target {
 };
 
 /*
- * target_pick(), and -ELOOP: an embedded destination that is this gateway itself, which no entry of
+ * target_pick(), and the pool counts one more flow of the backend's, until pool_give(). Or -ELOOP:
+ * an embedded destination that is this gateway itself, which no entry of
  * "allow" names as one address.
  */
 int target_set_pick(struct target_set *set, const struct config_listener *listener,
@@ -39,7 +40,8 @@ int target_set_pick(struct target_set *set, const struct config_listener *listen
 /*
  * A plain function over plain data. bind: of the listener, by which the client came. pools: one per
  * config.pools, as the worker has them. local: what the client connected to. 0; -EACCES: the client
- * names a server that it may not reach; -ENOENT: no server is to be had, or no other one.
+ * names a server that it may not reach; -ENOENT: no server is to be had, or no other one; -EBUSY:
+ * the pool has all the flows that it may; -EUSERS: its servers have.
  */
 int target_pick(const struct config_listener *listener, const struct config_bind *bind,
 	struct pool *pools, const struct sockaddr_any *local, const struct pool_request *request,

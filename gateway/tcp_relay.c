@@ -358,7 +358,7 @@ static void attempt_failed(struct tcp_relay *relay, struct flow *flow, int error
 			relay->loop->now_ms >= tcp_connect_total_deadline(flow))
 			break;
 		err = attempt(relay, flow);
-		if (err == -ENOENT)
+		if (err == -ENOENT || err == -EUSERS)
 			break;
 		stats_add(relay->stats, STATS_RETRIED, 1);
 		if (!err)
@@ -416,6 +416,16 @@ static void set_identity(struct flow *flow)
 								    : flow->listener->identity_v6);
 }
 
+/* The pool, or each of its servers, has all the connections that it may. */
+static void pool_full(struct tcp_relay *relay, struct flow *flow, bool all)
+{
+	stats_add(relay->stats, all ? STATS_LIMIT_POOL_FULL : STATS_LIMIT_BACKENDS_FULL, 1);
+	refuse(relay, flow, ACCESS_LOG_OVER_LIMIT,
+		all ? "the pool has all the connections that it may (max-connections)"
+		    : "the pool's servers have all the connections that they may "
+		      "(max-connections)");
+}
+
 /* Works out what the server is told and which it is, and goes for it. */
 static void choose_backend(struct tcp_relay *relay, struct flow *flow)
 {
@@ -442,6 +452,8 @@ static void choose_backend(struct tcp_relay *relay, struct flow *flow)
 		refuse(relay, flow, ACCESS_LOG_NOT_ALLOWED,
 			"its port is below 1024, which we may only show to the server with "
 			"net.ipv4.ip_unprivileged_port_start=0");
+	else if (err == -EBUSY || err == -EUSERS)
+		pool_full(relay, flow, err == -EBUSY);
 	else if (err == -ENOENT)
 		connect_failed(relay, flow, EHOSTUNREACH); /* every one is down */
 	else if (err)

@@ -264,6 +264,9 @@ static int open_somewhere(struct udp_sessions *sessions, struct flow *flow)
 	return err;
 }
 
+static const char pool_full[] = "the pool has all the sessions that it may (max-connections)";
+static const char backends_full[] =
+	"the pool's servers have all the sessions that they may (max-connections)";
 static const char no_port[] = "no source port is free and has rested: add a source";
 
 /* How it ended before it began. */
@@ -286,6 +289,14 @@ static void fail(struct udp_sessions *sessions, struct udp_listener *listener, s
 	case -ECONNREFUSED:
 		end = ACCESS_LOG_REFUSED;
 		break;
+	case -EBUSY:
+		end = ACCESS_LOG_OVER_LIMIT;
+		counter = STATS_DROPPED_POOL_FULL;
+		break;
+	case -EUSERS:
+		end = ACCESS_LOG_OVER_LIMIT;
+		counter = STATS_DROPPED_BACKENDS_FULL;
+		break;
 	case -EACCES:
 	case -ELOOP:
 		end = ACCESS_LOG_NOT_ALLOWED;
@@ -295,6 +306,8 @@ static void fail(struct udp_sessions *sessions, struct udp_listener *listener, s
 	}
 	drop(sessions, listener, message, counter,
 		err == -EADDRNOTAVAIL ? no_port
+		: err == -EBUSY	      ? pool_full
+		: err == -EUSERS      ? backends_full
 		: err == -EACCES      ? "no server that 'allow' lets through"
 		: err == -ENOENT      ? "no backend of the pool is up"
 		: err == -ELOOP ? "that is this gateway itself, which 'allow' must name as one "

@@ -250,7 +250,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 #define OTHER_LISTENER                                                                        \
 	"listener m {\n bind = 192.0.2.1:81\n pool = p\n identity = proxy-v1\n v6only = no\n" \
 	" backlog = 9\n protocol = tcp\n " TIMEOUTS CONNECTIONS "}\n"
-#define BACKENDS " backend \"192.0.2.10:80\" { weight = 5 }\n backend 192.0.2.11:80 {}\n"
+#define BACKENDS                                                                                 \
+	" backend \"192.0.2.10:80\" { weight = 5 max-connections = 9 }\n backend 192.0.2.11:80 " \
+	"{}\n"
 #define POOL                                                                                      \
 	"pool \"p\" {\n balance = round-robin\n source = { \"192.0.2.1\", 192.0.2.2 }\n" BACKENDS \
 	"}\n"

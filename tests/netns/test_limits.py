@@ -8,7 +8,7 @@ import threading
 import time
 
 import pytest
-from netsite import CLIENT4, FRONT4, GATEWAY6, SERVER4, Site, wait_until
+from netsite import BACKENDS, CLIENT4, FRONT4, GATEWAY6, SERVER4, Site, wait_until
 from test_pools import counter
 from wire import access_records, read_header, reset
 
@@ -137,28 +137,43 @@ def in64(n):
     return [f"2001:db8:c001:1:{i:x}::{i * 7919 % 65521:x}" for i in range(1, n + 1)]
 
 
+def anywhere(n):
+    return [f"2001:db8:c001:{i:x}::1" if i % 2 else f"198.18.0.{i % 250 + 1}" for i in range(n)]
+
+
+# What is limited: the listener's option, or that of the pool or a backend; where clients come from, one more of
+# them, the counter, and what the log says.
 KINDS = {
-    "listener": ("connections {{ max = {} }}", lambda n: [f"2001:db8:c001:{i:x}::1" for i in range(n)],
-                 "2001:db8:c002::1", "limit_full", "connections max"),
+    "listener": ("connections {{ max = {} }}", anywhere, "2001:db8:c002::1", "limit_full", "connections max"),
     "client": ("connections {{ per-client = {} }}", in64,
                "2001:db8:c001:1:9999::1", "limit_client_full", "connections per-client"),
     "address": ("connections {{ per-address = {} }}", lambda n: ["2001:db8:c001::5"] * n,
                 "2001:db8:c001::5", "limit_address_full", "connections per-address"),
     "ipv4": ("connections {{ per-client = {} }}", lambda n: ["198.18.3.4"] * n,
              "198.18.3.4", "limit_client_full", "connections per-client"),
+    "pool": ("max-connections = {}", anywhere, "2001:db8:c002::1", "limit_pool_full", "the pool has all"),
+    "backend": ("{{ max-connections = {} }}", anywhere, "2001:db8:c002::1", "limit_backends_full",
+                "the pool's servers have all"),
 }
+
+
+def limited(start, kind, limit):
+    option = KINDS[kind][0].format(limit)
+    if kind == "pool":
+        return start(pool=option)
+    return start(backends=f'backend "{SERVER4}:{PORT}" {option}') if kind == "backend" else start(option)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_at_the_limit_and_one_over(site, start, server, kind):
     """One after the other: the last that may comes in, the next is reset, and when one goes one may come."""
-    option, sources, another, name, said = KINDS[kind]
-    daemon = start(option.format(7))
+    _, sources, another, name, said = KINDS[kind]
+    daemon = limited(start, kind, 7)
     held = [attempt(site, source) for source in sources(7)]
     assert all(held)
     for _ in range(5):
         assert attempt(site, another) is None
-    if kind != "listener":
+    if kind in ("client", "address", "ipv4"):
         others = [attempt(site, source) for source in ("2001:db8:c003::1", "198.18.99.1")]
         assert all(others)
         close_all(others)
@@ -179,8 +194,8 @@ def test_at_the_limit_and_one_over(site, start, server, kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_in_a_storm(site, start, server, kind):
     """300 at once over three workers for 50 places: 50 are served, again and again."""
-    option, sources, _, name, _ = KINDS[kind]
-    daemon = start(option.format(50))
+    _, sources, _, name, _ = KINDS[kind]
+    daemon = limited(start, kind, 50)
     for _ in range(3):
         served = storm(site, sources(300))
         assert len(served) == 50
@@ -191,25 +206,26 @@ def test_in_a_storm(site, start, server, kind):
     assert len({record["worker"] for record in access_records(daemon)}) == WORKERS
 
 
-def workers_of(daemon):
-    """The processes that serve clients: all but the supervisor and the logger."""
-    names = {pid: open(f"/proc/{pid}/cmdline", "rb").read() for pid in daemon.pids() if pid != daemon.pid}
-    return sorted(names)
+def kill_two_workers(daemon):
+    """And waits for their successors."""
+    # The first child is the logger, which nobody kills here.
+    pids = sorted(pid for pid in daemon.pids() if pid != daemon.pid)[1:3]
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: all(f"(pid {pid}) was killed" in daemon.errors() for pid in pids), "the workers are dead")
+    wait_until(lambda: f"all {WORKERS} workers are up again" in daemon.errors().rpartition("was killed by")[2],
+               "their successors")
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_after_a_workers_death(site, start, server, kind):
     """What the dead held is free at once, and no more than that."""
-    option, sources, another, _, _ = KINDS[kind]
-    daemon = start(option.format(30))
+    _, sources, another, _, _ = KINDS[kind]
+    daemon = limited(start, kind, 30)
     for _ in range(3):
         served = storm(site, sources(60))
         assert len(served) == 30
-        lines = daemon.errors().count("all 3 workers are up again")
-        # The logger is one of the children, too; it does no harm to kill that one.
-        for pid in workers_of(daemon)[:2]:
-            os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: daemon.errors().count("all 3 workers are up again") > lines, "the workers are back")
+        kill_two_workers(daemon)
         alive = [connection for connection in served if is_open(connection)]
         assert len(alive) < 30
         more = storm(site, sources(60))
@@ -219,6 +235,46 @@ def test_after_a_workers_death(site, start, server, kind):
         close_all(more)
         server.wait_empty()
     assert daemon.stop() == 0
+
+
+def test_a_full_server_is_passed_over(site, start):
+    """100 at once over three workers: 20 and 15 go to two servers, and 10 to the backup."""
+    hosts, limits = BACKENDS[:3], (20, 15, 10)
+    daemon = start(backends="\n".join(
+        f'backend "{host}:{PORT}" {{ max-connections = {limit} backup = {"yes" if host == hosts[2] else "no"} }}'
+        for host, limit in zip(hosts, limits)))
+    servers = [Holder(site, host) for host in hosts]
+    for _ in range(3):
+        served = storm(site, anywhere(100))
+        assert len(served) == 45
+        assert tuple(len(server.held) for server in servers) == limits
+        close_all(served)
+        for server in servers:
+            server.wait_empty()
+    for server in servers:
+        server.close()
+    assert daemon.stop() == 0
+    assert counter(daemon, "limit_backends_full") == 3 * 55
+
+
+def test_a_pool_of_two_listeners(site, gateway, server):
+    """They share what the pool may have, and a server that refuses costs no place."""
+    daemon = gateway(config=f"""run-directory = "{site.dir}/run"
+        workers = {WORKERS}
+        listener "a" {{ bind = "[::]:{FRONT}" pool = "p" }}
+        listener "b" {{ bind = "0.0.0.0:{FRONT}" pool = "p" }}
+        pool "p" {{ max-connections = 40 backend "{BACKENDS[1]}:{PORT}" {{}} backend "{SERVER4}:{PORT}" {{}} }}
+    """)
+    for _ in range(3):
+        served = storm(site, anywhere(120))
+        assert len(served) == 40
+        families = {connection.family for connection in served}
+        assert families == {socket.AF_INET, socket.AF_INET6}
+        close_all(served)
+        server.wait_empty()
+    assert daemon.stop() == 0
+    assert counter(daemon, "limit_pool_full") == 3 * 80
+    assert counter(daemon, "retried") > 0
 
 
 RATES = {

@@ -289,6 +289,15 @@ static void test_connections(void **state)
 	assert_int_equal(b->rate_per_client, 5);
 	assert_int_equal(b->rate_per_address, 6);
 	config_free(config);
+	config = parsed("listener l { bind = [::]:80 pool = p } pool p { max-connections = 7"
+			" backend \"192.0.2.10:80\" { max-connections = 8 }"
+			" backend \"192.0.2.11:80\" { } } "
+			"pool q { backend \"192.0.2.10:80\" {} }");
+	assert_int_equal(config->pools[0].max_connections, 7);
+	assert_int_equal(config->pools[0].backends[0].max_connections, 8);
+	assert_int_equal(config->pools[0].backends[1].max_connections, 0);
+	assert_int_equal(config->pools[1].max_connections, 0);
+	config_free(config);
 }
 
 static void check_broken(const struct broken *cases, size_t n)
@@ -352,11 +361,13 @@ static void test_broken_syntax(void **state)
 		{ "listener l {\n timeouts {\n\n halfclosed = 5s } }",
 			"4: unknown option 'halfclosed' in timeouts; did you mean 'half-closed'?" },
 		{ "pool p {\n backend 192.0.2.1:80 {\n wait = 1 } }",
-			"3: unknown option 'wait' in backend; known here: weight, backup" },
+			"3: unknown option 'wait' in backend; known here: weight, backup, "
+			"max-connections" },
 		{ "pool p {\n timeouts { } }",
 			"2: unknown option 'timeouts' in pool; known here: balance, hash, "
 			"attempts, "
-			"circuit-failures, circuit-time, slow-start, source, backend, check" },
+			"circuit-failures, circuit-time, slow-start, max-connections, source, "
+			"backend, check" },
 		{ "workers 1\n", "1: missing equal sign after option 'workers'" WRITE },
 		{ "workers: 1\n", "1: unknown option 'workers:'; did you mean 'workers'?" },
 		{ "workers = { 1 }\n", "1: unexpected token '{'" WRITE },
@@ -485,6 +496,10 @@ static void test_broken_listeners(void **state)
 			"3: sessions: this goes with protocol = udp only: TCP has connections" },
 		{ POOL "listener l { protocol = udp bind = [::]:80 pool = p\n connections { } }",
 			"3: connections: this goes with protocol = tcp only: UDP has sessions" },
+		{ "pool p { backend 192.0.2.10:80 {\n max-connections = many } }",
+			"2: max-connections \"many\": write a whole number from 0 to 10000000" },
+		{ "pool p {\n max-connections = -1 backend 192.0.2.10:80 {} }",
+			"2: max-connections \"-1\": write a whole number from 0 to 10000000" },
 		{ POOL "listener l { bind = [::]:80 pool = p connections {\n per-client = 10000001 "
 		       "} }",
 			"3: per-client \"10000001\": write a whole number from 0 to 10000000" },

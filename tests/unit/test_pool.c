@@ -189,17 +189,17 @@ static void test_least_connections_of_all_workers(void **state)
 	for (int i = 0; i < 90; i++) {
 		size_t backend = pool_pick(&f.pools[i % 2], &f.request);
 
-		pool_take(&f.pools[i % 2], backend);
+		assert_true(pool_take(&f.pools[i % 2], backend, false));
 		picks[backend]++;
 	}
 	assert_int_equal(picks[0], 60);
 	assert_int_equal(pool_state_live(f.state, 0, 0), 60);
 	assert_int_equal(pool_state_live(f.state, 0, 1), 30);
 	for (int i = 0; i < 10; i++)
-		pool_give(&f.pools[1], 1);
+		pool_give(&f.pools[1], 1, false);
 	for (int i = 0; i < 10; i++) {
 		assert_int_equal(pick(&f), 1);
-		pool_take(&f.pools[0], 1);
+		assert_true(pool_take(&f.pools[0], 1, false));
 	}
 	/* A worker that dies takes its own with it. */
 	pool_state_clear_worker(f.state, 1);
@@ -362,6 +362,76 @@ static void test_maglev_has_no_memory(void **state)
 		"{ backup = yes } backend \"10.0.0.1:80\" { backup = yes }");
 }
 
+/* A full backend is passed over, for the backups too; a flow that moves has its place already. */
+static void test_limits(void **state)
+{
+	static const char *const ways[] = { "", " balance = least-connections",
+		" balance = maglev" };
+	struct fixture f;
+	char options[512];
+
+	(void)state;
+	for (size_t way = 0; way < 3; way++) {
+		snprintf(options, sizeof(options),
+			"backend \"10.0.0.1:80\" { max-connections = 2 } backend \"10.0.0.2:80\" { "
+			"max-connections = 1 } backend \"10.0.0.3:80\" { backup = yes "
+			"max-connections = 3 } max-connections = 5%s",
+			ways[way]);
+		setup(&f, options);
+		for (size_t i = 0; i < 3; i++) {
+			size_t backend = pick(&f);
+
+			assert_in_range(backend, 0, 1);
+			assert_true(pool_take(&f.pools[i % 2], backend, false));
+		}
+		assert_false(pool_take(&f.pools[0], 0, false));
+		assert_false(pool_take(&f.pools[1], 1, false));
+		for (size_t i = 0; i < 2; i++) {
+			assert_false(pool_is_full(&f.pools[0]));
+			assert_int_equal(pick(&f), 2);
+			assert_true(pool_take(&f.pools[0], 2, false));
+		}
+		assert_true(pool_is_full(&f.pools[1]));
+		assert_false(pool_take(&f.pools[1], 2, false));
+		assert_true(pool_take(&f.pools[1], 2, true));
+		assert_int_equal(pick(&f), BALANCE_NONE);
+		assert_true(pool_backends_full(&f.pools[0], &f.request));
+		pool_give(&f.pools[1], 2, true);
+		assert_true(pool_is_full(&f.pools[1]));
+		/* Worker 0 had four of them: one of each ordinary one, or two of the first. */
+		pool_state_clear_worker(f.state, 0);
+		assert_false(pool_is_full(&f.pools[1]));
+		assert_int_equal(pool_state_live(f.state, 0, 2), 0);
+		for (size_t i = 0; i < 4; i++) {
+			assert_false(pool_is_full(&f.pools[1]));
+			assert_true(pool_take(&f.pools[1], pick(&f), false));
+		}
+		assert_true(pool_is_full(&f.pools[1]));
+		teardown(&f);
+	}
+}
+
+/* Those that are down are not full. */
+static void test_none_is_full(void **state)
+{
+	const uint16_t tried[] = { 0, 1, 2 };
+	struct fixture f;
+
+	(void)state;
+	setup(&f, THREE);
+	assert_false(pool_is_full(&f.pools[0]));
+	f.request.tried = tried;
+	f.request.n_tried = 3;
+	assert_int_equal(pick(&f), BALANCE_NONE);
+	assert_false(pool_backends_full(&f.pools[0], &f.request));
+	f.request.n_tried = 0;
+	for (size_t i = 0; i < 3; i++)
+		pool_state_set_up(f.state, 0, i, false, 5);
+	assert_int_equal(pick(&f), BALANCE_NONE);
+	assert_false(pool_backends_full(&f.pools[0], &f.request));
+	teardown(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -375,6 +445,8 @@ int main(void)
 		cmocka_unit_test(test_maglev_without_one),
 		cmocka_unit_test(test_failures_of_an_address_that_is_gone),
 		cmocka_unit_test(test_maglev_has_no_memory),
+		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_none_is_full),
 	};
 
 	return cmocka_run_group_tests_name("pool", tests, NULL, NULL);
