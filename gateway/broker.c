@@ -7,11 +7,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Room for the descriptors of a batch in a control message. */
-union control {
-	struct cmsghdr header;
-	char space[CMSG_SPACE(BROKER_BATCH * sizeof(int))];
-};
+#include "channel.h"
+
+static_assert(BROKER_BATCH <= CHANNEL_FDS_MAX, "a batch goes in one message");
 
 static int make_socket(int *ret_fd)
 {
@@ -42,68 +40,25 @@ int broker_probe(void)
 
 int broker_send(int channel_fd, char message)
 {
-	union control control = { 0 };
-	struct iovec data = { .iov_base = &message, .iov_len = 1 };
-	struct msghdr header = { .msg_iov = &data, .msg_iovlen = 1 };
 	int fds[BROKER_BATCH];
 	size_t n = 0;
-	int fd = -1, err = 0;
+	int fd = -1, err;
 
 	while (n < BROKER_BATCH && make_socket(&fd) == 0)
 		fds[n++] = fd;
-	if (n > 0) {
-		header.msg_control = control.space;
-		header.msg_controllen = CMSG_SPACE(n * sizeof(int));
-		control.header.cmsg_level = SOL_SOCKET;
-		control.header.cmsg_type = SCM_RIGHTS;
-		control.header.cmsg_len = CMSG_LEN(n * sizeof(int));
-		memcpy(CMSG_DATA(&control.header), fds, n * sizeof(int));
-	}
-	if (sendmsg(channel_fd, &header, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-		err = -errno;
+	err = channel_send(channel_fd, message, fds, n);
 	for (size_t i = 0; i < n; i++)
 		close(fds[i]);
 	return err;
 }
 
-/* What does not fit is closed, which only a supervisor that went mad would send. */
-static void stock_add(struct broker_stock *stock, const struct cmsghdr *header)
+void broker_stock_add(struct broker_stock *stock, const int *fds, size_t n)
 {
-	size_t n = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-
-	for (size_t i = 0; i < n; i++) {
-		int fd = -1;
-
-		memcpy(&fd, CMSG_DATA(header) + i * sizeof(int), sizeof(fd));
+	for (size_t i = 0; i < n; i++)
 		if (stock->n < BROKER_STOCK_MAX)
-			stock->fds[stock->n++] = fd;
+			stock->fds[stock->n++] = fds[i];
 		else
-			close(fd);
-	}
-}
-
-int broker_receive(struct broker_stock *stock, int channel_fd, char *ret_message)
-{
-	union control control = { 0 };
-	char message = 0;
-	struct iovec data = { .iov_base = &message, .iov_len = 1 };
-	struct msghdr header = {
-		.msg_iov = &data,
-		.msg_iovlen = 1,
-		.msg_control = control.space,
-		.msg_controllen = sizeof(control.space),
-	};
-	ssize_t n = recvmsg(channel_fd, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-
-	if (n < 0)
-		return -errno;
-	if (n == 0)
-		return 0;
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(&header); c; c = CMSG_NXTHDR(&header, c))
-		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
-			stock_add(stock, c);
-	*ret_message = message;
-	return 1;
+			close(fds[i]);
 }
 
 bool broker_is_low(const struct broker_stock *stock)

@@ -34,9 +34,8 @@ struct broker_stock {
 	bool asked; /* a batch is on its way */
 };
 
-/* A message from the channel, and the sockets that came with it into the stock. As recv(2): 1; 0 at
- * its end; or a negative errno. */
-int broker_receive(struct broker_stock *stock, int channel_fd, char *ret_message);
+/* A batch has come; what is more than it holds is closed. */
+void broker_stock_add(struct broker_stock *stock, const int *fds, size_t n);
 
 /* Whether it is time to ask for more. */
 bool broker_is_low(const struct broker_stock *stock);

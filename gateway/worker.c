@@ -10,6 +10,7 @@
 
 #include "access_log.h"
 #include "broker.h"
+#include "channel.h"
 #include "log.h"
 #include "loop.h"
 #include "sandbox.h"
@@ -168,11 +169,12 @@ static void on_stock_due(struct timer *timer)
 	replenish_stock(worker);
 }
 
-static void on_sockets(struct worker *worker, size_t before)
+static void on_sockets(struct worker *worker, const int *fds, size_t n)
 {
 	unsigned suppressed = 0;
 
-	if (worker->stock.n > before) {
+	broker_stock_add(&worker->stock, fds, n);
+	if (n > 0) {
 		worker->stock.asked = false;
 		loop_timer_cancel(&worker->loop, &worker->stock_timer);
 		admission_restocked(&worker->admission);
@@ -186,12 +188,19 @@ static void on_sockets(struct worker *worker, size_t before)
 			suppressed);
 }
 
+static void close_all(const int *fds, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		close(fds[i]);
+}
+
 static void on_channel(struct loop_source *source, uint32_t events)
 {
 	struct worker *worker = list_entry(source, struct worker, channel);
-	size_t before = worker->stock.n;
+	int fds[CHANNEL_FDS_MAX];
+	size_t n_fds = 0;
 	char message = 0;
-	int n = broker_receive(&worker->stock, worker->setup->channel_fd, &message);
+	int n = channel_receive(worker->setup->channel_fd, &message, fds, &n_fds);
 
 	(void)events;
 	if (n == -EAGAIN || n == -EINTR)
@@ -199,13 +208,22 @@ static void on_channel(struct loop_source *source, uint32_t events)
 	if (n <= 0) { /* the supervisor is gone */
 		loop_remove(&worker->loop, worker->setup->channel_fd);
 		start_drain(worker);
-	} else if (message == WORKER_DRAIN) {
-		start_drain(worker);
-	} else if (message == WORKER_SOCKETS) {
-		on_sockets(worker, before);
-	} else if (message == WORKER_END) {
-		worker->ending = true;
+		return;
 	}
+	switch (message) {
+	case WORKER_SOCKETS:
+		on_sockets(worker, fds, n_fds);
+		return;
+	case WORKER_DRAIN:
+		start_drain(worker);
+		break;
+	case WORKER_END:
+		worker->ending = true;
+		break;
+	default:
+		break;
+	}
+	close_all(fds, n_fds);
 }
 
 static int start_relays(struct worker *worker)
