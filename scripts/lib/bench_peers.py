@@ -50,7 +50,12 @@ class Features:
 # Everything that a site may switch on together. What is measured has one server behind each listener, so a second
 # one stands by.
 ALL_FEATURES = Features(
-    listener='accept-proxy { from = { "2001:db8:ffff::/48", "203.0.113.7" } }',
+    listener="""
+    accept-proxy { from = { "2001:db8:ffff::/48", "203.0.113.7" } }
+    connections {
+        max = 100000  per-client = 100000  per-address = 100000
+        rate = 1000000  rate-per-client = 1000000  rate-per-address = 1000000
+    }""",
     pool=f"""
     balance = least-connections  slow-start = 10s  attempts = 3
     check {{ type = tcp  interval = 1s }}
