@@ -39,7 +39,8 @@ def parse_arguments():
     parser.add_argument("--peers", type=names_in(PEERS), default=DEFAULT_PEERS, metavar="A,B",
                         help="of " + ", ".join(PEERS) + "; without it " + ", ".join(DEFAULT_PEERS))
     parser.add_argument("--features", action="store_true",
-                        help="sixgate with everything switched on beside sixgate as it is, and nobody else")
+                        help="sixgate with everything switched on beside sixgate as it is, and nobody else, each in "
+                             "a site of its own")
     parser.add_argument("--against", type=Path, metavar="BUILD",
                         help="with --features: beside the sixgated in the directory BUILD, too")
     parser.add_argument("--pin", action="store_true",
@@ -103,7 +104,26 @@ def applies(measurement, peer, round_number):
     return measurement != "memory" or (peer.is_gateway and round_number < MEMORY_ROUNDS)
 
 
-def measure_all(lab, peers, arguments):
+def make_labs(peers, arguments):
+    """The lab of each peer. With --features each has one of its own, since what a gateway sets up in the kernel
+    would otherwise weigh on all of them."""
+    labs = {}
+    try:
+        for group in [[peer] for peer in peers] if arguments.features else [peers]:
+            lab = Lab(group, arguments.pin)
+            labs.update((peer.name, lab) for peer in group)
+    except BaseException:
+        close_labs(labs)
+        raise
+    return labs
+
+
+def close_labs(labs):
+    for lab in set(labs.values()):
+        lab.close()
+
+
+def measure_all(labs, peers, arguments):
     samples, failures = {}, []
     for number in range(arguments.rounds):
         for index, measurement in enumerate(arguments.only):
@@ -112,7 +132,7 @@ def measure_all(lab, peers, arguments):
                     continue
                 progress(f"round {number + 1} of {arguments.rounds}: {measurement}, {peer.name}")
                 try:
-                    values = MEASUREMENTS[measurement](lab, peer, arguments.seconds)
+                    values = MEASUREMENTS[measurement](labs[peer.name], peer, arguments.seconds)
                 except (Invalid, OSError) as error:
                     failures.append(f"{measurement}, {peer.name}, round {number + 1}: {error}")
                     continue
@@ -123,7 +143,7 @@ def measure_all(lab, peers, arguments):
     return samples, failures
 
 
-def facts(lab, peers, arguments):
+def facts(labs, peers, arguments):
     return {
         "peers": {peer.name: f"{peer.version()}; {peer.what}" for peer in peers},
         "kernel": platform.release(), "cpus": os.cpu_count(),
@@ -132,7 +152,7 @@ def facts(lab, peers, arguments):
         "pinned": "gateways on CPU 0, all else on CPU 1" if arguments.pin else "nothing",
         "cpu_time": "utime + stime in nanoseconds, from /proc/PID/task/*/schedstat",
         "date": time.strftime("%Y-%m-%d"),
-        **host_facts(lab.site),
+        **host_facts(labs[peers[0].name].site),
     }
 
 
@@ -168,15 +188,15 @@ def main():
     allow_many_open_files()
     with terminated_as_exit():
         try:
-            lab = Lab(peers, arguments.pin)
+            labs = make_labs(peers, arguments)
         except (Invalid, OSError, RuntimeError) as error:
             return f"scripts/bench: {error}"
         try:
-            known = facts(lab, peers, arguments)
+            known = facts(labs, peers, arguments)
             print_facts(known)
-            samples, failures = measure_all(lab, peers, arguments)
+            samples, failures = measure_all(labs, peers, arguments)
         finally:
-            lab.close()
+            close_labs(labs)
     report(known, samples, failures, arguments)
     return 1 if failures else 0
 

@@ -57,9 +57,10 @@ ALL_FEATURES = Features(
         rate = 1000000  rate-per-client = 1000000  rate-per-address = 1000000
     }""",
     pool=f"""
-    balance = least-connections  slow-start = 10s  attempts = 3
+    balance = least-connections  slow-start = 10s  attempts = 3  max-connections = 100000
     check {{ type = tcp  interval = 1s }}
     backend "{BACKENDS[1]}:{WEB_PORT}" {{ backup = yes }}""",
+    backend="max-connections = 100000",
 )
 
 
