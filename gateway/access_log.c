@@ -65,6 +65,23 @@ static json_t *json_time(uint64_t wall_us)
 	return wall_time_format(wall_us, text)[0] ? json_string(text) : json_null();
 }
 
+/* As it is if it can be printed, without blanks; or else "0x" and hexadecimal digits. */
+static json_t *json_id(const struct access_log_record *record)
+{
+	size_t len = record->unique_id_len <= ACCESS_LOG_UNIQUE_ID_MAX ? record->unique_id_len
+								       : ACCESS_LOG_UNIQUE_ID_MAX;
+	char text[2 + 2 * ACCESS_LOG_UNIQUE_ID_MAX + 1] = "0x";
+	bool plain = true;
+
+	for (size_t i = 0; i < len; i++) {
+		uint8_t byte = record->unique_id[i];
+
+		plain = plain && byte > ' ' && byte < 0x7f;
+		snprintf(text + 2 + 2 * i, 3, "%02x", byte);
+	}
+	return plain ? json_stringn((const char *)record->unique_id, len) : json_string(text);
+}
+
 /* The members that only some records have. */
 static int add_rest(json_t *json, const struct access_log_record *record)
 {
@@ -78,6 +95,8 @@ static int add_rest(json_t *json, const struct access_log_record *record)
 	}
 	if (sockaddr_len(&record->peer) > 0)
 		err |= json_object_set_new(json, "peer", json_address(&record->peer));
+	if (record->unique_id_len > 0)
+		err |= json_object_set_new(json, "unique_id", json_id(record));
 	return err;
 }
 

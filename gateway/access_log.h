@@ -43,6 +43,8 @@ enum access_log_by {
 	ACCESS_LOG_BY_COUNT
 };
 
+#define ACCESS_LOG_UNIQUE_ID_MAX 128
+
 struct access_log_record {
 	uint64_t ended_us; /* wall clock */
 	uint64_t bytes_in;
@@ -62,6 +64,8 @@ struct access_log_record {
 	uint8_t identity;	     /* enum identity */
 	uint8_t protocol;	     /* IPPROTO_TCP or IPPROTO_UDP */
 	uint16_t worker;
+	uint8_t unique_id_len; /* 0: it has none */
+	uint8_t unique_id[ACCESS_LOG_UNIQUE_ID_MAX];
 	char listener[64]; /* name, cut to fit */
 };
 

@@ -65,6 +65,7 @@ void config_free(struct config *config)
 		free(config->listeners[i].binds);
 		free(config->listeners[i].allow);
 		free(config->listeners[i].accept_proxy.from);
+		free(config->listeners[i].tlvs.custom);
 	}
 	for (size_t i = 0; i < config->n_pools; i++) {
 		free(config->pools[i].name);
@@ -138,6 +139,7 @@ int config_add_listener(struct config *config, const char *name,
 		.identity = IDENTITY_PROXY_V2,
 		.identity_v6 = IDENTITY_PROXY_V2,
 		.accept_proxy = { .timeout_ms = 3 * 1000 },
+		.header_max = CONFIG_HEADER_MAX,
 		.timeouts = default_timeouts,
 		.backlog = 4096,
 	};
@@ -187,6 +189,7 @@ int config_add_pool(struct config *config, const char *name, struct config_pool 
 	*pool = (struct config_pool){
 		.name = copy,
 		.hash = MAGLEV_CLIENT,
+		.header_max = CONFIG_HEADER_MAX,
 		.attempts = 3,
 		.circuit_failures = 5,
 				.circuit_ms = 5 * 1000,

@@ -97,6 +97,15 @@ struct config_accept_proxy {
 	uint32_t timeout_ms; /* the header must be there within */
 };
 
+/* What a header has beside the addresses. Version 2 only. */
+struct config_tlvs {
+	uint8_t *custom; /* fixed ones, as on the wire */
+	size_t custom_len;
+	bool crc32c;
+	bool unique_id;
+	uint8_t pass[32]; /* a bit for each type that is passed on of an upstream's header */
+};
+
 struct config_listener {
 	char *name;
 	uint8_t protocol;	   /* IPPROTO_TCP or IPPROTO_UDP */
@@ -110,6 +119,8 @@ struct config_listener {
 	enum identity identity;
 	enum identity identity_v6; /* of IPv6 clients: the same, unless that is TRANSPARENT */
 	struct config_accept_proxy accept_proxy;
+	struct config_tlvs tlvs;
+	uint32_t header_max; /* bytes that a whole header may have: its pool's */
 	struct config_timeouts timeouts;
 	struct config_limits limits;
 	uint32_t backlog; /* TCP only, like the next */
@@ -178,6 +189,7 @@ struct config_pool {
 	uint32_t circuit_failures; /* in a row, that take a backend out; 0: never */
 	uint32_t circuit_ms;	   /* for how long */
 	uint32_t max_connections;  /* at a time, of all listeners; 0: no limit */
+	uint32_t header_max;	   /* the longest header that its servers take, bytes */
 };
 
 enum config_notrack {
@@ -234,6 +246,10 @@ struct config {
 #define CONFIG_SOURCES_MAX   256U
 #define CONFIG_ALLOW_MAX     256U
 #define CONFIG_FROM_MAX	     256U
+#define CONFIG_CUSTOM_VALUE  255U  /* bytes of a fixed TLV's value */
+#define CONFIG_HEADER_MAX    4096U /* bytes: what nginx takes; and most others, no more */
+#define CONFIG_HEADER_MIN    28U   /* one for IPv4 without TLVs */
+#define CONFIG_UDP_HEADER    240U  /* bytes of a header that every datagram has */
 #define CONFIG_ADDRESSES_MAX 1024U
 
 #define CONFIG_RUN_DIRECTORY	 "/run/sixgate"
@@ -303,6 +319,22 @@ int config_add_allow(struct config_listener *listener, const char *text, const c
 /* "2001:db8::/48" or "192.0.2.1": proxies that are believed who their clients are. */
 int config_add_from(
 	struct config_accept_proxy *accept_proxy, const char *text, const char **ret_reason);
+
+/*
+ * "alpn", "authority", "unique-id", "ssl", "netns" or a number like "0xEA": a type that is passed
+ * on of an upstream's header.
+ */
+int config_add_pass(struct config_tlvs *tlvs, const char *text, const char **ret_reason);
+
+/* "0xE0": a fixed TLV with that value, of up to CONFIG_CUSTOM_VALUE bytes. */
+int config_add_custom(struct config_tlvs *tlvs, const char *text, const void *value, size_t len,
+	const char **ret_reason);
+
+/* Whether TLVs of that type are passed on. */
+static inline bool config_tlvs_pass(const struct config_tlvs *tlvs, uint8_t type)
+{
+	return tlvs->pass[type / 8] >> type % 8 & 1;
+}
 
 /* "2001:db8::1/128" or "192.0.2.1"; without a length it is one address alone. */
 int config_add_vip(struct config_network *network, const char *text, const char **ret_reason);

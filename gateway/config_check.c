@@ -23,57 +23,6 @@ static int walk_text(struct config_tree *tree, cfg_t *cfg, const char *name, cha
 	return *ret_text ? 0 : -ENOMEM;
 }
 
-/* "%0d" and the like stand for one byte. False: what follows a % are no two digits. */
-static bool decode(const char *text, char *bytes, size_t *ret_len)
-{
-	static const char digits[] = "0123456789abcdef0123456789ABCDEF";
-	size_t len = 0;
-
-	for (const char *p = text; *p; p++) {
-		const char *high, *low;
-
-		if (*p != '%') {
-			bytes[len++] = *p;
-			continue;
-		}
-		high = p[1] ? strchr(digits, p[1]) : NULL;
-		low = high && p[2] ? strchr(digits, p[2]) : NULL;
-		if (!low)
-			return false;
-		bytes[len++] = (char)(((high - digits) % 16) << 4 | (low - digits) % 16);
-		p += 2;
-	}
-	*ret_len = len;
-	return true;
-}
-
-static int walk_bytes(
-	struct config_tree *tree, cfg_t *cfg, const char *name, char **ret_bytes, size_t *ret_len)
-{
-	const char *text = config_tree_text_of(cfg, name);
-	size_t len = 0;
-	char *bytes;
-
-	if (!text)
-		return 0;
-	bytes = malloc(strlen(text) + 1);
-	if (!bytes)
-		return -ENOMEM;
-	if (!decode(text, bytes, &len)) {
-		free(bytes);
-		return refuse(tree, cfg, name,
-			"two hexadecimal digits follow a %, like %0d%0a for the end of a line; "
-			"write %25 for a % of its own");
-	}
-	if (len < 1 || len > CONFIG_CHECK_TEXT_MAX) {
-		free(bytes);
-		return refuse(tree, cfg, name, "write 1 to 1024 bytes");
-	}
-	*ret_bytes = bytes;
-	*ret_len = len;
-	return 0;
-}
-
 /* What goes into the first lines of an HTTP request. */
 static int walk_token(struct config_tree *tree, cfg_t *cfg, const char *name, char **ret_text)
 {
@@ -198,9 +147,11 @@ int config_check_walk(struct config_tree *tree, struct config_pool *pool, cfg_t 
 	if (!err)
 		err = walk_status(tree, cfg, check);
 	if (!err)
-		err = walk_bytes(tree, cfg, "send", &check->send, &check->send_len);
+		err = config_tree_get_bytes(tree, cfg, "send", 1, CONFIG_CHECK_TEXT_MAX,
+			&check->send, &check->send_len);
 	if (!err)
-		err = walk_bytes(tree, cfg, "expect", &check->expect, &check->expect_len);
+		err = config_tree_get_bytes(tree, cfg, "expect", 1, CONFIG_CHECK_TEXT_MAX,
+			&check->expect, &check->expect_len);
 	if (!err)
 		err = check_belonging(tree, check, cfg);
 	return err ? err : check_ports(tree, pool, cfg);

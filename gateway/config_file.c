@@ -134,6 +134,9 @@ static int walk_pool(struct parse *parse, cfg_t *cfg, int line)
 	err = walk_balance(parse, pool, cfg);
 	if (!err)
 		err = walk_failover(parse, pool, cfg);
+	if (!err)
+		err = config_tree_get_number(parse->tree, cfg, "header-max", CONFIG_HEADER_MIN,
+			CONFIG_HEADER_MAX, &pool->header_max);
 	for (unsigned i = 0; i < cfg_size(cfg, "source") && !err; i++) {
 		err = config_add_source(pool, cfg_getnstr(cfg, "source", i), &reason);
 		if (err)
@@ -385,7 +388,7 @@ static int walk_listener(struct parse *parse, cfg_t *cfg, int line)
 		err = config_limits_walk(parse->tree, listener, cfg);
 	if (!err)
 		err = walk_identity(parse, listener, cfg);
-	return err ? err : config_told_walk(parse->tree, listener, cfg);
+	return err ? err : config_told_walk(parse->tree, parse->config, listener, cfg);
 }
 
 /* ---- walking: the network ---- */

@@ -226,6 +226,19 @@ static cfg_opt_t accept_proxy_opts[] = {
 	CFG_END(),
 };
 
+static cfg_opt_t custom_opts[] = {
+	CFG_STR("value", NULL, CFGF_NODEFAULT),
+	CFG_END(),
+};
+
+static cfg_opt_t tlv_opts[] = {
+	CFG_STR("crc32c", NULL, CFGF_NODEFAULT),
+	CFG_STR("unique-id", NULL, CFGF_NODEFAULT),
+	CFG_STR_LIST("pass", NULL, CFGF_NODEFAULT),
+	CFG_SEC("custom", custom_opts, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
+	CFG_END(),
+};
+
 static cfg_opt_t listener_opts[] = {
 	CFG_STR_LIST("bind", NULL, CFGF_NODEFAULT),
 	CFG_STR("protocol", NULL, CFGF_NODEFAULT),
@@ -243,6 +256,7 @@ static cfg_opt_t listener_opts[] = {
 	CFG_SEC("sessions", sessions_opts, CFGF_NODEFAULT),
 	CFG_SEC("connections", connections_opts, CFGF_NODEFAULT),
 	CFG_SEC("accept-proxy", accept_proxy_opts, CFGF_NODEFAULT),
+	CFG_SEC("tlv", tlv_opts, CFGF_NODEFAULT),
 	CFG_END(),
 };
 
@@ -279,7 +293,7 @@ static cfg_opt_t pool_opts[] = {
 	CFG_STR("circuit-time", NULL, CFGF_NODEFAULT),
 	CFG_STR("slow-start", NULL, CFGF_NODEFAULT),
 	CFG_STR("max-connections", NULL, CFGF_NODEFAULT),
-
+	CFG_STR("header-max", NULL, CFGF_NODEFAULT),
 	CFG_STR_LIST("source", NULL, CFGF_NODEFAULT),
 	CFG_SEC("backend", backend_opts, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
 	CFG_SEC("check", check_opts, CFGF_NODEFAULT),
@@ -343,6 +357,8 @@ static cfg_t *make_parser(const char *name)
 	watch_options(cfg, "listener|sessions|", sessions_opts);
 	watch_options(cfg, "listener|connections|", connections_opts);
 	watch_options(cfg, "listener|accept-proxy|", accept_proxy_opts);
+	watch_options(cfg, "listener|tlv|", tlv_opts);
+	watch_options(cfg, "listener|tlv|custom|", custom_opts);
 	watch_options(cfg, "pool|", pool_opts);
 	watch_options(cfg, "pool|backend|", backend_opts);
 	watch_options(cfg, "pool|check|", check_opts);
@@ -421,6 +437,59 @@ int config_tree_get_word(struct config_tree *tree, cfg_t *cfg, const char *name,
 		}
 	return config_tree_refused(
 		tree, config_tree_line_of(tree, cfg, name), -EINVAL, name, text, reason);
+}
+
+/* "%0d" and the like stand for one byte. False: what follows a % are no two digits. */
+static bool decode(const char *text, char *bytes, size_t *ret_len)
+{
+	static const char digits[] = "0123456789abcdef0123456789ABCDEF";
+	size_t len = 0;
+
+	for (const char *p = text; *p; p++) {
+		const char *high, *low;
+
+		if (*p != '%') {
+			bytes[len++] = *p;
+			continue;
+		}
+		high = p[1] ? strchr(digits, p[1]) : NULL;
+		low = high && p[2] ? strchr(digits, p[2]) : NULL;
+		if (!low)
+			return false;
+		bytes[len++] = (char)(((high - digits) % 16) << 4 | (low - digits) % 16);
+		p += 2;
+	}
+	*ret_len = len;
+	return true;
+}
+
+int config_tree_get_bytes(struct config_tree *tree, cfg_t *cfg, const char *name, size_t min,
+	size_t max, char **ret_bytes, size_t *ret_len)
+{
+	const char *text = config_tree_text_of(cfg, name);
+	size_t len = 0;
+	char *bytes;
+
+	if (!text)
+		return 0;
+	bytes = malloc(strlen(text) + 1);
+	if (!bytes)
+		return -ENOMEM;
+	if (!decode(text, bytes, &len)) {
+		free(bytes);
+		return config_tree_refused(tree, config_tree_line_of(tree, cfg, name), -EINVAL,
+			name, text,
+			"two hexadecimal digits follow a %, like %0d%0a for the end of a line; "
+			"write %25 for a % of its own");
+	}
+	if (len < min || len > max) {
+		free(bytes);
+		return config_tree_fail(tree, config_tree_line_of(tree, cfg, name),
+			"%s \"%.100s\": write %zu to %zu bytes", name, text, min, max);
+	}
+	*ret_bytes = bytes;
+	*ret_len = len;
+	return 0;
 }
 
 /* ---- the passes ---- */

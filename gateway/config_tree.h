@@ -60,6 +60,13 @@ int config_tree_get_duration(struct config_tree *tree, cfg_t *cfg, const char *n
 
 int config_tree_get_bool(struct config_tree *tree, cfg_t *cfg, const char *name, bool *ret_value);
 
+/*
+ * A text of min to max bytes in memory that the caller frees; "%0d" and the like stand for one byte
+ * each. The same, and -ENOMEM.
+ */
+int config_tree_get_bytes(struct config_tree *tree, cfg_t *cfg, const char *name, size_t min,
+	size_t max, char **ret_bytes, size_t *ret_len);
+
 /* The index of the option's word among n, of which NULL is none; reason says which there are. */
 int config_tree_get_word(struct config_tree *tree, cfg_t *cfg, const char *name,
 	const char *const *words, size_t n, const char *reason, unsigned *ret_word);

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tlvs.h"
+
 #define MTU_MIN	  1280U
 #define MTU_USUAL 1500U
 
@@ -225,8 +227,8 @@ static unsigned header_len(const struct config_listener *listener)
 		return 0;
 	for (size_t i = 0; i < listener->n_binds; i++)
 		if (sockaddr_family(&listener->binds[i].addr) == AF_INET6)
-			return HEADER_OF_IPV6;
-	return HEADER_OF_IPV4;
+			return HEADER_OF_IPV6 + (unsigned)tlvs_own_len(&listener->tlvs);
+	return HEADER_OF_IPV4 + (unsigned)tlvs_own_len(&listener->tlvs);
 }
 
 /* The UDP listener with the longest header of those that have a server at that address. */

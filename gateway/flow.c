@@ -54,6 +54,8 @@ struct flow *flow_new(struct flow_table *table, const struct config_listener *li
 	memset(flow, 0, sizeof(*flow));
 	flow->state = FLOW_CONNECTING;
 	flow->listener = listener;
+	if (listener->tlvs.unique_id)
+		flow->unique = unique_id_next(&table->ids);
 	if (flow_is_session(flow)) {
 		flow->session.fd = -1;
 		list_init(&flow->session.chain);
@@ -80,6 +82,21 @@ static uint64_t bytes_out(const struct flow *flow)
 				     : stream_bytes(&flow->side[FLOW_BACKEND].stream);
 }
 
+size_t flow_unique_id(const struct flow_table *table, const struct flow *flow,
+	uint8_t buf[ACCESS_LOG_UNIQUE_ID_MAX])
+{
+	static_assert(ACCESS_LOG_UNIQUE_ID_MAX >= UNIQUE_ID_LEN, "room for ours");
+
+	if (flow->told && flow->told->unique_id_len) {
+		memcpy(buf, flow->told->unique_id, flow->told->unique_id_len);
+		return flow->told->unique_id_len;
+	}
+	if (flow->unique == 0)
+		return 0;
+	unique_id_format(&table->ids, flow->unique, buf);
+	return UNIQUE_ID_LEN;
+}
+
 static void flow_record(const struct flow_table *table, const struct flow *flow,
 	enum access_log_end end, enum access_log_by by)
 {
@@ -103,6 +120,7 @@ static void flow_record(const struct flow_table *table, const struct flow *flow,
 
 	if (flow->told)
 		record.peer = flow->told->peer;
+	record.unique_id_len = (uint8_t)flow_unique_id(table, flow, record.unique_id);
 	if (flow_is_session(flow)) {
 		record.datagrams_in = flow->session.datagrams_in;
 		record.datagrams_out = flow->session.datagrams_out;
@@ -166,8 +184,6 @@ void flow_end(
 	list_remove(&flow->turn);
 	list_remove(&flow->node);
 	list_append(&table->dead, &flow->node);
-	free(flow->told);
-	flow->told = NULL;
 	flow->state = FLOW_DEAD;
 }
 
@@ -175,6 +191,14 @@ void flow_table_reap(struct flow_table *table)
 {
 	struct list_node *node;
 
-	while ((node = list_pop(&table->dead)))
-		slab_put(&table->slab, list_entry(node, struct flow, node));
+	while ((node = list_pop(&table->dead))) {
+		struct flow *flow = list_entry(node, struct flow, node);
+
+		if (flow_is_session(flow))
+			free(flow->session.header);
+		if (flow->told)
+			free(flow->told->tlvs);
+		free(flow->told);
+		slab_put(&table->slab, flow);
+	}
 }

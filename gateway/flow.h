@@ -22,8 +22,7 @@
 #include "sockaddr.h"
 #include "stats.h"
 #include "stream.h"
-
-#define FLOW_HEADER_MAX 56
+#include "unique_id.h"
 
 enum flow_side_id { FLOW_CLIENT, FLOW_BACKEND, FLOW_SIDES };
 
@@ -64,8 +63,8 @@ struct flow_session {
 	uint8_t header_len;
 	uint8_t ask; /* answers to read at once, less one: grows while as many come */
 	bool answered;
-	bool confirmed; /* the client went on after the server had answered */
-	uint8_t header[FLOW_HEADER_MAX];
+	bool confirmed;	 /* the client went on after the server had answered */
+	uint8_t *header; /* NULL: none; freed with the flow */
 };
 
 /* What a proxy in front of us has said of its client. */
@@ -73,6 +72,10 @@ struct flow_told {
 	struct sockaddr_any peer;     /* the proxy */
 	struct sockaddr_any at;	      /* what it connected to */
 	struct sockaddr_any src, dst; /* as its header has them; family 0: it names nobody */
+	uint8_t *tlvs;		      /* of its header, to be passed on: of that size in all */
+	uint16_t tlvs_len;
+	uint8_t unique_id_len; /* 0: none that is passed on */
+	uint8_t unique_id[];
 };
 
 struct flow {
@@ -90,6 +93,7 @@ struct flow {
 	uint64_t connected_us;	     /* 0: not yet */
 	uint64_t active_ms;	     /* when bytes last moved; before: when a backend was sought */
 	uint64_t reset_ms;	     /* FLOW_RESETTING: when to give up */
+	uint64_t unique;	     /* of the table's unique ids; 0: none */
 	struct flow_told *told;	     /* NULL: the client came by itself; freed with the flow */
 	struct sockaddr_any client;  /* the last one in front of all proxies that said who it is */
 	struct sockaddr_any local;   /* what that one connected to */
@@ -120,6 +124,7 @@ struct flow_table {
 	struct ring *ring;	      /* access records go here; NULL: nowhere */
 	int ring_wake_fd;	      /* eventfd of its reader */
 	uint16_t worker;
+	struct unique_id_source ids;
 };
 
 /* limit: flows at a time. */
@@ -160,6 +165,13 @@ void flow_set_backend(struct flow *flow, struct pool *pool, uint16_t backend);
  */
 void flow_backend_failed(struct flow_table *table, const struct flow *flow, int error);
 void flow_backend_answered(const struct flow *flow);
+
+/*
+ * The name that the flow is told and recorded by: an upstream's, or our own. Its length, 0: it has
+ * none.
+ */
+size_t flow_unique_id(const struct flow_table *table, const struct flow *flow,
+	uint8_t buf[ACCESS_LOG_UNIQUE_ID_MAX]);
 
 /* The backend that it counts as, of flow->pool, which is not NULL. */
 static inline uint16_t flow_backend(const struct flow *flow)

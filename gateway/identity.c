@@ -31,10 +31,13 @@ static void unmap_pair(struct sockaddr_any *src, struct sockaddr_any *dst)
 }
 
 int identity_header(enum identity identity, uint8_t protocol, const struct sockaddr_any *client,
-	const struct sockaddr_any *local, uint8_t buf[IDENTITY_HEADER_MAX], size_t *ret_len)
+	const struct sockaddr_any *local, const struct identity_extra *extra,
+	uint8_t buf[IDENTITY_HEADER_MAX], size_t *ret_len)
 {
 	struct sockaddr_any src = *client, dst = *local;
 	struct proxyhdr header;
+	size_t len;
+	int err;
 
 	if (identity != IDENTITY_PROXY_V2 && identity != IDENTITY_PROXY_V1 &&
 		identity != IDENTITY_PROXY_V2_FIRST) {
@@ -52,5 +55,17 @@ int identity_header(enum identity identity, uint8_t protocol, const struct socka
 	};
 	endpoint_set(&header.src, &src);
 	endpoint_set(&header.dst, &dst);
-	return proxyhdr_encode(&header, buf, IDENTITY_HEADER_MAX, ret_len);
+	if (header.version == 1)
+		extra = NULL;
+	if (extra && extra->tlvs_len) {
+		header.tlvs = extra->tlvs;
+		header.tlvs_len = extra->tlvs_len;
+	}
+	err = proxyhdr_encode(&header, buf, IDENTITY_HEADER_MAX, &len);
+	if (!err && extra && extra->crc32c)
+		err = proxyhdr_crc32c_append(buf, IDENTITY_HEADER_MAX, &len);
+	if (err)
+		return err == -ENOSPC ? -EMSGSIZE : err;
+	*ret_len = len;
+	return 0;
 }

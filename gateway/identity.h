@@ -11,12 +11,21 @@
 
 #include "config.h"
 
-#define IDENTITY_HEADER_MAX 128 /* no TLVs: at most 107 bytes (v1) */
+#define IDENTITY_HEADER_MAX CONFIG_HEADER_MAX
+
+/* What a header of version 2 has beside the addresses. */
+struct identity_extra {
+	const uint8_t *tlvs; /* well-formed, and no CRC32c among them */
+	size_t tlvs_len;
+	bool crc32c; /* at the end */
+};
 
 /*
  * The header for a flow into buf, protocol being IPPROTO_TCP or IPPROTO_UDP; its length is 0 for an
- * identity without one. A pair of v4-mapped addresses is told as IPv4; one alone stays. 0, or
- * -EINVAL if the two addresses are not of one family: such a connection must not be passed on.
+ * identity without one. extra NULL: nothing. A pair of v4-mapped addresses is told as IPv4; one
+ * alone stays. 0; -EINVAL: the two addresses are not of one family; -EMSGSIZE: there is no room for
+ * it all. Such a connection must not be passed on.
  */
 int identity_header(enum identity identity, uint8_t protocol, const struct sockaddr_any *client,
-	const struct sockaddr_any *local, uint8_t buf[IDENTITY_HEADER_MAX], size_t *ret_len);
+	const struct sockaddr_any *local, const struct identity_extra *extra,
+	uint8_t buf[IDENTITY_HEADER_MAX], size_t *ret_len);

@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define RING_DATA_MAX 312
+#define RING_DATA_MAX 440
 
 struct ring;
 

@@ -9,6 +9,7 @@ static const char *const names[] = {
 	"bytes_out",
 	"headers",
 	"headers_read",
+	"tlvs_left_out",
 	"closed",
 	"reset",
 	"refused",

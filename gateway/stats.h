@@ -12,11 +12,12 @@
 
 enum stats_counter {
 	STATS_ACCEPTED,
-	STATS_BYTES_IN,	    /* from clients */
-	STATS_BYTES_OUT,    /* to clients */
-	STATS_HEADERS,	    /* PROXY headers handed to the kernel, whole */
-	STATS_HEADERS_READ, /* ... that proxies in front of us have sent */
-	STATS_ENDED_CLOSED, /* flows, by how they ended; the order of enum flow_end */
+	STATS_BYTES_IN,	     /* from clients */
+	STATS_BYTES_OUT,     /* to clients */
+	STATS_HEADERS,	     /* PROXY headers handed to the kernel, whole */
+	STATS_HEADERS_READ,  /* ... that proxies in front of us have sent */
+	STATS_TLVS_LEFT_OUT, /* of these, as there was no room for them in ours */
+	STATS_ENDED_CLOSED,  /* flows, by how they ended; the order of enum flow_end */
 	STATS_ENDED_RESET,
 	STATS_ENDED_REFUSED,
 	STATS_ENDED_UNREACHABLE,

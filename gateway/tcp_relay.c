@@ -13,7 +13,7 @@
 
 #include "bind.h"
 #include "clock.h"
-#include "identity.h"
+#include "flow_header.h"
 #include "peer_watch.h"
 #include "target.h"
 #include "tcp_connect.h"
@@ -269,18 +269,17 @@ static void flow_open(struct tcp_relay *relay, struct flow *flow)
 {
 	struct flow_side *client = &flow->side[FLOW_CLIENT];
 	struct flow_side *backend = &flow->side[FLOW_BACKEND];
-	bool told = flow->told && sockaddr_family(&flow->told->src) != AF_UNSPEC;
 	uint8_t header[IDENTITY_HEADER_MAX];
 	enum stream_status status;
 	int error = 0;
 	size_t len;
 
-	if (identity_header((enum identity)flow->identity, IPPROTO_TCP,
-		    told ? &flow->told->src : &flow->client, told ? &flow->told->dst : &flow->local,
-		    header, &len) < 0) {
-		connect_failed(relay, flow, EAFNOSUPPORT);
+	error = -flow_header_make(relay->flows, flow, header, &len);
+	if (error) {
+		connect_failed(relay, flow, error);
 		return;
 	}
+	tcp_told_forget(flow);
 	if (len > 0) {
 		status = stream_open(&relay->streams, &client->stream, &client->end, &backend->end,
 			header, len, &error);
@@ -476,14 +475,33 @@ static void header_failed(
 	finish(relay, flow, end, ACCESS_LOG_BY_GATEWAY);
 }
 
+/* Not all that was to be passed on fits the header that the servers take. */
+static void say_left_out(struct tcp_relay *relay, const struct flow *flow, unsigned n)
+{
+	char peer[SOCKADDR_TEXT_MAX];
+	unsigned suppressed = 0;
+
+	if (n == 0)
+		return;
+	stats_add(relay->stats, STATS_TLVS_LEFT_OUT, n);
+	if (log_allowed(&relay->left_out_log, relay->loop->now_ms, &suppressed))
+		log_warning(
+			"listener %s: %u TLVs of proxy %s are not passed on: header-max = %" PRIu32
+			" has no room for them (%u more like this)",
+			flow->listener->name, n, sockaddr_format(&flow->told->peer, peer),
+			flow->listener->header_max, suppressed);
+}
+
 static void read_header(struct tcp_relay *relay, struct flow *flow)
 {
 	const char *reason = NULL;
-	int err = tcp_told_read(flow, &reason);
+	unsigned left_out = 0;
+	int err = tcp_told_read(flow, &left_out, &reason);
 
 	switch (err) {
 	case 0:
 		stats_add(relay->stats, STATS_HEADERS_READ, 1);
+		say_left_out(relay, flow, left_out);
 		loop_timer_cancel(relay->loop, &flow->timer);
 		choose_backend(relay, flow);
 		break;

@@ -32,6 +32,7 @@ struct tcp_relay {
 	struct log_limit misses_log;
 	struct log_limit refused_log;
 	struct log_limit header_log;
+	struct log_limit left_out_log;
 };
 
 struct tcp_relay_limits {

@@ -15,9 +15,13 @@ bool tcp_told_is_due(const struct flow *flow);
 
 /*
  * Reads the header. 0: the flow has what it was told, and its client and local are those named, if
- * any are. Errors as upstream_read(), and -ENOMEM.
+ * any are; ret_left_out says how many TLVs would have been passed on, had they had room. Errors as
+ * upstream_read(), and -ENOMEM.
  */
-int tcp_told_read(struct flow *flow, const char **ret_reason);
+int tcp_told_read(struct flow *flow, unsigned *ret_left_out, const char **ret_reason);
+
+/* The server's header is made: what was only kept for that goes. */
+void tcp_told_forget(struct flow *flow);
 
 /* What the client's connection to us was to, whatever a header says: by it the server is chosen. */
 static inline const struct sockaddr_any *tcp_told_destination(const struct flow *flow)

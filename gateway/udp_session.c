@@ -8,7 +8,7 @@
 
 #include "bind.h"
 #include "clock.h"
-#include "identity.h"
+#include "flow_header.h"
 
 /*
  * Theory of operation
@@ -316,6 +316,25 @@ static void fail(struct udp_sessions *sessions, struct udp_listener *listener, s
 	udp_session_end(sessions, flow, end, ACCESS_LOG_BY_GATEWAY);
 }
 
+/* The same for all datagrams of the session. */
+static int make_header(struct udp_sessions *sessions, struct flow *flow)
+{
+	static_assert(CONFIG_UDP_HEADER <= UINT8_MAX, "its length fits");
+	uint8_t buf[IDENTITY_HEADER_MAX];
+	size_t len;
+	int err = flow_header_make(sessions->flows, flow, buf, &len);
+
+	if (err || len == 0)
+		return err;
+	assert(len <= CONFIG_UDP_HEADER);
+	flow->session.header = malloc(len);
+	if (!flow->session.header)
+		return -ENOMEM;
+	memcpy(flow->session.header, buf, len);
+	flow->session.header_len = (uint8_t)len;
+	return 0;
+}
+
 static int fill(struct udp_sessions *sessions, struct udp_listener *listener, struct flow *flow)
 {
 	const struct config_listener *config = listener->config;
@@ -323,20 +342,14 @@ static int fill(struct udp_sessions *sessions, struct udp_listener *listener, st
 		.client = &flow->client,
 		.now_ms = sessions->loop->now_ms,
 	};
-	uint8_t header[IDENTITY_HEADER_MAX];
 	struct target target;
-	size_t len = 0;
 	int err;
 
 	if (listener->contested && !bind_is_meant(sessions->config, listener->bind, &flow->local))
 		return -EACCES;
-	err = identity_header(
-		config->identity, IPPROTO_UDP, &flow->client, &flow->local, header, &len);
+	err = make_header(sessions, flow);
 	if (err)
 		return err;
-	assert(len <= FLOW_HEADER_MAX);
-	memcpy(flow->session.header, header, len);
-	flow->session.header_len = (uint8_t)len;
 	err = target_set_pick(
 		sessions->targets, config, listener->bind, &flow->local, &request, &target);
 	if (err)

@@ -241,6 +241,9 @@ static int start_relays(struct worker *worker)
 	int err;
 
 	flow_table_init(&worker->flows, &worker->loop, setup->stats, worker->limits.flows);
+	err = unique_id_init(&worker->flows.ids);
+	if (err)
+		return err;
 	worker->flows.worker = setup->index;
 	worker->flows.ring = setup->log_access ? setup->ring : NULL;
 	worker->flows.ring_wake_fd = setup->ring_wake_fd;

@@ -154,6 +154,42 @@ static void check_network(const struct config_network *network)
 	REQUIRE(network->receive_buffer >= 4096 && network->receive_buffer <= 67108864);
 }
 
+static bool has_version_2(const struct config_listener *listener)
+{
+	return listener->identity == IDENTITY_PROXY_V2 ||
+	       listener->identity == IDENTITY_PROXY_V2_FIRST ||
+	       listener->identity_v6 == IDENTITY_PROXY_V2;
+}
+
+/* What is added to headers is well-formed, and leaves them as short as they have to be. */
+static void check_tlvs(const struct config *config, const struct config_listener *listener)
+{
+	const struct config_tlvs *tlvs = &listener->tlvs;
+	bool passes = false;
+	size_t at = 0;
+
+	while (at < tlvs->custom_len) {
+		uint8_t type = tlvs->custom[at];
+
+		REQUIRE(type >= 0xE0 && type <= 0xF7 && !config_tlvs_pass(tlvs, type));
+		at += 3 + ((size_t)tlvs->custom[at + 1] << 8 | tlvs->custom[at + 2]);
+	}
+	REQUIRE(at == tlvs->custom_len);
+	for (size_t i = 0; i < sizeof(tlvs->pass); i++)
+		passes = passes || tlvs->pass[i];
+	REQUIRE(!passes || listener->accept_proxy.n_from > 0);
+	REQUIRE(!config_tlvs_pass(tlvs, 0) && !config_tlvs_pass(tlvs, 3));
+	if (passes || at || tlvs->crc32c || tlvs->unique_id)
+		REQUIRE(has_version_2(listener));
+	REQUIRE(listener->header_max >= CONFIG_HEADER_MIN);
+	REQUIRE(listener->header_max <= CONFIG_HEADER_MAX);
+	REQUIRE(28 + at <= listener->header_max || !has_version_2(listener));
+	if (!listener->embedded)
+		REQUIRE(listener->header_max == config->pools[listener->pool].header_max);
+	if (listener->protocol == IPPROTO_UDP)
+		REQUIRE(28 + at <= CONFIG_UDP_HEADER);
+}
+
 static void check_listener(const struct config *config, const struct config_listener *listener)
 {
 	const struct config_timeouts *t = &listener->timeouts;
@@ -178,6 +214,7 @@ static void check_listener(const struct config *config, const struct config_list
 		check_address(&listener->accept_proxy.from[i].addr, false, false);
 	REQUIRE(listener->accept_proxy.timeout_ms >= 100);
 	REQUIRE(listener->accept_proxy.timeout_ms <= 60000);
+	check_tlvs(config, listener);
 	REQUIRE(listener->backlog >= 1 && listener->backlog <= 65535);
 	REQUIRE(t->connect_ms >= 1 && t->connect_ms <= 600000);
 	REQUIRE(t->idle_ms >= 1000 && t->idle_ms <= 30 * DAY_MS);
@@ -273,6 +310,9 @@ static const char *const words[] = {
 	(EMBEDDED),
 	(TRANSPARENT),
 	"run-directory = /run/x\n",
+	"tlv { crc32c = yes unique-id = yes pass = { authority, 0xEA } custom 0xE0 { value = %41x "
+	"} }\n",
+	"header-max = 107\n",
 	"accept-proxy { from = { \"2001:db8:ffff::/48\", 192.0.2.1 } timeout = 3s }\n",
 	"backend = embedded allow = 10.0.0.0/8 ",
 	"identity = transparent ",

@@ -86,6 +86,32 @@ static void test_peer(void **state)
 	assert_non_null(strstr(line, "\"worker\":3,\"peer\":\"[2001:db8::a1]:40000\"}"));
 }
 
+static void check_id(const char *id, size_t len, const char *expected)
+{
+	struct access_log_record record = example();
+	char line[1024];
+
+	memcpy(record.unique_id, id, len);
+	record.unique_id_len = (uint8_t)len;
+	assert_int_equal(access_log_format(&record, line, sizeof(line)), 0);
+	assert_non_null(strstr(line, expected));
+}
+
+static void test_unique_id(void **state)
+{
+	char id[ACCESS_LOG_UNIQUE_ID_MAX], expected[400] = "\"unique_id\":\"0x";
+
+	(void)state;
+	check_id("0123:ab\"c", 9, "\"unique_id\":\"0123:ab\\\"c\"");
+	check_id("a b", 3, "\"unique_id\":\"0x612062\"");
+	check_id("\0\xff", 2, "\"unique_id\":\"0x00ff\"");
+	memset(id, 0xee, sizeof(id));
+	for (size_t i = 0; i < sizeof(id); i++)
+		strcat(expected, "ee");
+	strcat(expected, "\"}");
+	check_id(id, sizeof(id), expected);
+}
+
 /* Whatever bytes a broken worker writes, the result is one line of JSON. */
 static void test_garbage(void **state)
 {
@@ -125,6 +151,7 @@ int main(void)
 		cmocka_unit_test(test_every_field),
 		cmocka_unit_test(test_what_is_not_known_is_null),
 		cmocka_unit_test(test_peer),
+		cmocka_unit_test(test_unique_id),
 		cmocka_unit_test(test_garbage),
 		cmocka_unit_test(test_too_small),
 	};

@@ -357,7 +357,7 @@ static void test_broken_syntax(void **state)
 			"2: unknown option 'workers' in listener; known here: bind, protocol, "
 			"pool, backend, allow, identity, identity-ipv6, v6only, backlog, "
 			"refuse, oversize, receive-buffer, timeouts, sessions, connections, "
-			"accept-proxy" },
+			"accept-proxy, tlv" },
 		{ "listener l {\n timeouts {\n\n halfclosed = 5s } }",
 			"4: unknown option 'halfclosed' in timeouts; did you mean 'half-closed'?" },
 		{ "pool p {\n backend 192.0.2.1:80 {\n wait = 1 } }",
@@ -366,8 +366,8 @@ static void test_broken_syntax(void **state)
 		{ "pool p {\n timeouts { } }",
 			"2: unknown option 'timeouts' in pool; known here: balance, hash, "
 			"attempts, "
-			"circuit-failures, circuit-time, slow-start, max-connections, source, "
-			"backend, check" },
+			"circuit-failures, circuit-time, slow-start, max-connections, "
+			"header-max, source, backend, check" },
 		{ "workers 1\n", "1: missing equal sign after option 'workers'" WRITE },
 		{ "workers: 1\n", "1: unknown option 'workers:'; did you mean 'workers'?" },
 		{ "workers = { 1 }\n", "1: unexpected token '{'" WRITE },

@@ -1,6 +1,7 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <proxyhdr.h>
 #include <string.h>
 
 #include "identity.h"
@@ -19,7 +20,7 @@ static size_t header(enum identity identity, const char *client, const char *loc
 	struct sockaddr_any c = addr(client), l = addr(local);
 	size_t len = 999;
 
-	assert_int_equal(identity_header(identity, IPPROTO_TCP, &c, &l, buf, &len), 0);
+	assert_int_equal(identity_header(identity, IPPROTO_TCP, &c, &l, NULL, buf, &len), 0);
 	return len;
 }
 
@@ -89,6 +90,59 @@ static void test_v1(void **state)
 	assert_memory_equal(buf, "PROXY TCP4 192.0.2.1 203.0.113.80 1 65535\r\n", len);
 }
 
+static void test_extra(void **state)
+{
+	static const uint8_t tlvs[] = { 0xe0, 0, 2, 'h', 'i' };
+	const struct identity_extra both = { tlvs, sizeof(tlvs), true };
+	const struct identity_extra crc = { NULL, 0, true };
+	struct sockaddr_any client = addr("192.0.2.1:1"), local = addr("203.0.113.80:2");
+	uint8_t buf[IDENTITY_HEADER_MAX], plain[IDENTITY_HEADER_MAX];
+	struct proxyhdr decoded;
+	size_t len;
+
+	(void)state;
+	assert_int_equal(
+		identity_header(IDENTITY_PROXY_V2, IPPROTO_TCP, &client, &local, &both, buf, &len),
+		0);
+	assert_int_equal(len, 28 + 5 + 7);
+	assert_int_equal(buf[15], 12 + 5 + 7);
+	assert_memory_equal(buf + 28, tlvs, sizeof(tlvs));
+	assert_int_equal(proxyhdr_decode(buf, len, PROXYHDR_ACCEPT_V2, &decoded, NULL), 0);
+	buf[28 + 3] ^= 1; /* the checksum is right, and checked */
+	assert_int_equal(proxyhdr_decode(buf, len, PROXYHDR_ACCEPT_V2, &decoded, NULL), -EBADMSG);
+	assert_int_equal(identity_header(IDENTITY_PROXY_V2_FIRST, IPPROTO_UDP, &client, &local,
+				 &crc, buf, &len),
+		0);
+	assert_int_equal(len, 28 + 7);
+	assert_int_equal(buf[13], 0x12);
+	/* Version 1 has no room for any of it. */
+	assert_int_equal(
+		identity_header(IDENTITY_PROXY_V1, IPPROTO_TCP, &client, &local, &both, buf, &len),
+		0);
+	assert_int_equal(len, header(IDENTITY_PROXY_V1, "192.0.2.1:1", "203.0.113.80:2", plain));
+	assert_memory_equal(buf, plain, len);
+}
+
+static void test_extra_that_does_not_fit(void **state)
+{
+	struct sockaddr_any client = addr("192.0.2.1:1"), local = addr("203.0.113.80:2");
+	static uint8_t tlvs[IDENTITY_HEADER_MAX] = { 0xe0 };
+	struct identity_extra extra = { tlvs, IDENTITY_HEADER_MAX - 28 - 7, true };
+	uint8_t buf[IDENTITY_HEADER_MAX];
+	size_t len = 77;
+
+	(void)state;
+	for (int more = 0; more < 2; more++) {
+		tlvs[1] = (uint8_t)((extra.tlvs_len - 3) >> 8);
+		tlvs[2] = (uint8_t)(extra.tlvs_len - 3);
+		assert_int_equal(identity_header(IDENTITY_PROXY_V2, IPPROTO_TCP, &client, &local,
+					 &extra, buf, &len),
+			more ? -EMSGSIZE : 0);
+		assert_int_equal(len, IDENTITY_HEADER_MAX);
+		extra.tlvs_len++;
+	}
+}
+
 static void test_none(void **state)
 {
 	uint8_t buf[IDENTITY_HEADER_MAX];
@@ -106,12 +160,12 @@ static void test_mixed_families_are_refused(void **state)
 	size_t len = 77;
 
 	(void)state;
-	assert_int_equal(
-		identity_header(IDENTITY_PROXY_V2, IPPROTO_TCP, &v4, &v6, buf, &len), -EINVAL);
-	assert_int_equal(
-		identity_header(IDENTITY_PROXY_V1, IPPROTO_TCP, &v6, &v4, buf, &len), -EINVAL);
-	assert_int_equal(
-		identity_header(IDENTITY_PROXY_V2, IPPROTO_TCP, &nothing, &nothing, buf, &len),
+	assert_int_equal(identity_header(IDENTITY_PROXY_V2, IPPROTO_TCP, &v4, &v6, NULL, buf, &len),
+		-EINVAL);
+	assert_int_equal(identity_header(IDENTITY_PROXY_V1, IPPROTO_TCP, &v6, &v4, NULL, buf, &len),
+		-EINVAL);
+	assert_int_equal(identity_header(IDENTITY_PROXY_V2, IPPROTO_TCP, &nothing, &nothing, NULL,
+				 buf, &len),
 		-EINVAL);
 	assert_int_equal(len, 77);
 }
@@ -124,6 +178,8 @@ int main(void)
 		cmocka_unit_test(test_mapped_pair_is_inet),
 		cmocka_unit_test(test_mapped_client_alone_stays),
 		cmocka_unit_test(test_v1),
+		cmocka_unit_test(test_extra),
+		cmocka_unit_test(test_extra_that_does_not_fit),
 		cmocka_unit_test(test_none),
 		cmocka_unit_test(test_mixed_families_are_refused),
 	};

@@ -1,0 +1,29 @@
+/*
+ * unique_id - names for connections that no two share: not of one process, of several, or of
+ * several gateways, today or later.
+ *
+ * 32 hexadecimal digits: 16 that a process drew at random when it started, and 16 that count.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#define UNIQUE_ID_LEN 32U
+
+struct unique_id_source {
+	uint64_t random;
+	uint64_t last;
+};
+
+/* 0 or a negative errno. Each process has its own. */
+int unique_id_init(struct unique_id_source *source);
+
+/* The next number; never 0. */
+static inline uint64_t unique_id_next(struct unique_id_source *source)
+{
+	return ++source->last;
+}
+
+/* UNIQUE_ID_LEN digits, without a NUL. */
+void unique_id_format(
+	const struct unique_id_source *source, uint64_t number, uint8_t buf[UNIQUE_ID_LEN]);
