@@ -1,0 +1,161 @@
+"""Everything switched on at once, under load: features that work alone must not be in each other's way."""
+
+import contextlib
+import os
+import signal
+import time
+
+import pytest
+from control import result
+from headers import connect_from, v2
+from netsite import BACKENDS, CLIENT6, VIP6, Site, wait_until
+from netsite.web import Clients, outcomes, start_web
+from test_pools import counter
+from wire import reset
+
+FRONT, PORT = 80, 8000
+HOSTS = BACKENDS[:3]
+SPARE = BACKENDS[3]
+UPSTREAM, FAR, FAR_VIP = "2001:db8:1::a1", "2001:db8:77:1::7", "2001:db8:99::80"
+PER_CLIENT = 40
+CONFIG = f"""
+workers = 2
+drain = 2s
+network {{ interface = "front" address = {{ "{VIP6}/128" }} }}
+listener "web" {{
+    bind = {{ "[{VIP6}]:{FRONT}", "[2001:db8:81::/64]:{FRONT}" }}
+    pool = "web"
+    refuse = reset
+    accept-proxy {{ from = {{ "{UPSTREAM}", "2001:db8:ffff::/48" }} timeout = 2s }}
+    connections {{
+        max = 10000  per-client = {PER_CLIENT}  per-address = {PER_CLIENT}
+        rate = 100000  rate-per-client = 50000  rate-per-address = 50000
+    }}
+    timeouts {{ connect = 300ms }}
+}}
+pool "web" {{
+    balance = least-connections
+    slow-start = 1s
+    circuit-time = 1s
+    max-connections = 9000
+    check {{ type = http  path = "/up"  interval = 100ms  rise = 2  fall = 2 }}
+    {" ".join(f'backend "{host}:{PORT}" {{ max-connections = 4000 }}' for host in HOSTS)}
+    backend "{SPARE}:{PORT}" {{ backup = yes }}
+}}
+"""
+
+
+@pytest.fixture
+def site():
+    with Site(bare=True) as made:
+        made.client.ip(f"addr add {UPSTREAM}/64 dev eth0 nodad preferred_lft 0")
+        yield made
+
+
+@pytest.fixture
+def web(site):
+    """nginx by host."""
+    return {host: start_web(site, host, PORT, f"web-{host}") for host in (*HOSTS, SPARE)}
+
+
+@pytest.fixture
+def daemon(site, gateway, web):
+    """What it sets up in the kernel must be gone when it has ended."""
+    before = site.gateway.network()
+    made = gateway(config=f'run-directory = "{site.dir}/run"\n{CONFIG}')
+    yield made
+    assert made.stop() == 0
+    assert site.gateway.network() == before
+
+
+def kill(site, web, host):
+    for pid in web[host].pids():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    web[host].process.wait()
+    wait_until(lambda: not site.server.run(["ss", "-Htlp", "src", f"{host}:{PORT}"]).stdout, "it is gone")
+
+
+def said(daemon, words, times=1):
+    wait_until(lambda: daemon.errors().count(words) >= times, words)
+    return time.monotonic()
+
+
+def ask(connection):
+    """(server, whom it was told) in the words of nginx."""
+    connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+    answer = b"".join(iter(lambda: connection.recv(4096), b"")).decode()
+    assert answer.startswith("HTTP/1.1 200"), answer
+    return answer.splitlines()[-1].split("|")
+
+
+def held(site, number, host=VIP6):
+    """Connections of a client that a proxy names, which say nothing yet: those that are let in."""
+    kept = []
+    for port in range(20000, 20000 + number):
+        connection = connect_from(site.client, UPSTREAM, host, FRONT)
+        connection.sendall(v2(FAR, FAR_VIP, port) + b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        try:
+            answer = connection.recv(4096)
+        except ConnectionResetError:
+            answer = b""
+        if answer:
+            assert f"|{FAR}:{port}".encode() in answer, answer
+            kept.append(connection)
+        else:
+            connection.close()
+    return kept
+
+
+def check_named_client(site):
+    """Its limit is its own: not the proxy's, nor that of others who come through the proxy."""
+    kept = held(site, PER_CLIENT + 5)
+    assert len(kept) == PER_CLIENT
+    with connect_from(site.client, UPSTREAM, VIP6, FRONT) as other:
+        other.sendall(v2("2001:db8:77:2::1", FAR_VIP, 1234))
+        assert ask(other)[1] == "2001:db8:77:2::1:1234"
+    with site.client.connect("2001:db8:81::9", FRONT) as own:
+        assert ask(own)[1] == f"{CLIENT6}:{own.getsockname()[1]}"
+    for connection in kept:
+        reset(connection)
+
+
+def kill_worker(site, daemon):
+    os.kill(result(site, "status")["workers"][0]["pid"], signal.SIGKILL)
+    said(daemon, "all 2 workers are up again")
+
+
+def test_all_at_once(site, daemon, web):
+    with Clients(site, VIP6, FRONT, rate=200, limit_ms=3000) as clients:
+        wait_until(lambda: clients.path.stat().st_size > 10000, "load")
+        check_named_client(site)
+        wait_until(lambda: len(held(site, 1)) == 1, "places are free again")
+        kill_worker(site, daemon)
+        check_named_client(site)
+        kill(site, web, HOSTS[0])
+        said(daemon, f"{HOSTS[0]}:{PORT} is down")
+        check_named_client(site)
+        web[HOSTS[0]] = start_web(site, HOSTS[0], PORT, f"web-{HOSTS[0]}")
+        said(daemon, f"{HOSTS[0]}:{PORT} is up")
+        came = clients.finish()
+    assert {one.told for one in came if one.outcome == "ok"} == {
+        f"{CLIENT6}:{one.port}" for one in came if one.outcome == "ok"}
+    print(f"\n{len(came)} clients, {outcomes(came)}")
+    # Those whom the worker or the server that was killed had just then.
+    assert outcomes(came).get("ok", 0) >= len(came) - 5
+    for host in HOSTS:
+        kill(site, web, host)
+        said(daemon, f"{host}:{PORT} is down", 2 if host == HOSTS[0] else 1)
+    with site.client.connect(VIP6, FRONT) as client:
+        assert ask(client)[0] == f"{SPARE}:{PORT}"
+    kill(site, web, SPARE)
+    said(daemon, "new clients are refused")
+    with pytest.raises(ConnectionRefusedError):
+        site.client.connect(VIP6, FRONT)
+    web[SPARE] = start_web(site, SPARE, PORT, f"web-{SPARE}")
+    said(daemon, "new clients are let in again")
+    with site.client.connect(VIP6, FRONT) as client:
+        assert ask(client)[0] == f"{SPARE}:{PORT}"
+    assert result(site, "status")["state"] == "running"
+    assert daemon.stop() == 0
+    assert counter(daemon, "limit_client_full") + counter(daemon, "limit_address_full") == 15
