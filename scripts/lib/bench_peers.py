@@ -52,11 +52,13 @@ class Features:
 ALL_FEATURES = Features(
     listener="""
     accept-proxy { from = { "2001:db8:ffff::/48", "203.0.113.7" } }
+    tlv { crc32c = yes  unique-id = yes  custom 0xE0 { value = bench } }
     connections {
         max = 100000  per-client = 100000  per-address = 100000
         rate = 1000000  rate-per-client = 1000000  rate-per-address = 1000000
     }""",
     pool=f"""
+    header-max = 107
     balance = least-connections  slow-start = 10s  attempts = 3  max-connections = 100000
     check {{ type = tcp  interval = 1s }}
     backend "{BACKENDS[1]}:{WEB_PORT}" {{ backup = yes }}""",

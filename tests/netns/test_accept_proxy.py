@@ -293,6 +293,34 @@ def test_late_header(site, gateway):
             assert seen.src == FAR6
 
 
+def test_drip_does_not_win_time(site, gateway):
+    """The limit is for the whole header, however often a byte of it comes."""
+    with site.server.listen(SERVER4, BACK) as listener:
+        told = Told(site, gateway(config=whole(site, "300ms")), listener)
+        header = v2(FAR6, FAR_VIP6, tlvs=tlv(0xE1, bytes(3000)))
+        with told.connect() as client:
+            client.settimeout(0.01)
+            for i in range(len(header)):
+                try:
+                    client.send(header[i:i + 1])
+                    assert client.recv(1) == b"never"
+                except TimeoutError:
+                    continue
+                except (ConnectionResetError, BrokenPipeError):
+                    break
+            else:
+                pytest.fail("a header was taken that took seconds")
+        assert told.records(1)[0]["end"] == "header-timeout"
+
+
+def test_gateway_ends_while_it_waits_for_headers(told):
+    with told.connect() as client:
+        with told.pair(v2(FAR6, FAR_VIP6)):
+            assert told.daemon.stop() == 0
+        assert ends_in_reset(client) == (True, 0)
+    assert {record["end"] for record in told.records(2)} == {"drained"}
+
+
 def test_counters(told):
     for data in (v2(FAR6, FAR_VIP6), v1(FAR6, FAR_VIP6)):
         with told.pair(data):
