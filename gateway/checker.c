@@ -129,9 +129,10 @@ static void conclude(struct check *check, bool pass, const char *reason)
 
 	checker->passed += pass;
 	checker->failed += !pass;
-	if (pass == check->up)
+	if (check->known && pass == check->up)
 		check->run = 0;
-	else if (!check->known || ++check->run >= (pass ? config->rise : config->fall))
+	else if (check->known ? ++check->run >= (pass ? config->rise : config->fall)
+			      : !pass || !check->up)
 		change(check, pass, reason);
 	check->known = true;
 	rest(check);

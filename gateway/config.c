@@ -44,6 +44,13 @@ struct config *config_new(void)
 			.receive_buffer = CONFIG_NET_BUFFER,
 		},
 		.run_directory = strdup(CONFIG_RUN_DIRECTORY),
+		.resolve = {
+			.interval_min_ms = 1000,
+			.interval_max_ms = 60 * 1000,
+			.timeout_ms = 2000,
+			.attempts = 2,
+			.hold_ms = 30 * 1000,
+		},
 		.drain_ms = 30 * 1000,
 		.log = LOG_TARGET_STDERR,
 		.log_level = LOG_LEVEL_INFO,
@@ -70,6 +77,9 @@ void config_free(struct config *config)
 	for (size_t i = 0; i < config->n_pools; i++) {
 		free(config->pools[i].name);
 		free(config->pools[i].backends);
+		for (size_t n = 0; n < config->pools[i].n_names; n++)
+			free(config->pools[i].names[n].host);
+		free(config->pools[i].names);
 		free(config->pools[i].sources);
 		free(config->pools[i].check.method);
 		free(config->pools[i].check.path);
@@ -79,6 +89,7 @@ void config_free(struct config *config)
 	}
 	free(config->listeners);
 	free(config->pools);
+	free(config->resolve.servers);
 	free(config->network.addrs);
 	free(config->network.sources);
 	free(config->run_directory);
@@ -341,7 +352,7 @@ const char *config_refuse_name(enum config_refuse refuse)
 
 bool config_pool_may_fail(const struct config_pool *pool)
 {
-	return pool->check.type != CONFIG_CHECK_NONE;
+	return pool->check.type != CONFIG_CHECK_NONE || pool->n_names > 0;
 }
 
 int config_parse_when_full(const char *text, bool *ret_refuse, const char **ret_reason)

@@ -130,10 +130,17 @@ struct config_listener {
 };
 
 struct config_backend {
-	struct sockaddr_any addr; /* always AF_INET; port 0: that which the client connected to */
+	/* AF_INET; port 0: that which the client connected to; 0.0.0.0: one of a name's */
+	struct sockaddr_any addr;
 	uint32_t weight;	  /* 0 (gets nothing) to CONFIG_WEIGHT_MAX */
 	uint32_t max_connections; /* at a time; 0: no limit */
 	bool backup;		  /* gets clients only when the others cannot */
+};
+
+/* Servers that a name stands for, as DNS says again and again. */
+struct config_name {
+	char *host;	 /* in lower case */
+	size_t first, n; /* backends of the pool, one for each address that it may have */
 };
 
 enum config_balance {
@@ -180,6 +187,8 @@ struct config_pool {
 	struct config_check check;
 	struct config_backend *backends;
 	size_t n_backends;
+	struct config_name *names;
+	size_t n_names;
 	struct sockaddr_any *sources; /* AF_INET, port 0; none: the kernel chooses */
 	size_t n_sources;
 	enum config_balance balance;
@@ -215,8 +224,21 @@ struct config_network {
 	uint32_t receive_buffer; /* of netlink sockets, bytes */
 };
 
+#define CONFIG_HOLD_FOREVER UINT32_MAX
+
+/* How names are looked up. */
+struct config_resolve {
+	struct sockaddr_any *servers; /* none: as /etc/resolv.conf and /etc/hosts say */
+	size_t n_servers;
+	uint32_t interval_min_ms, interval_max_ms; /* bounds of what the answers' TTL says */
+	uint32_t timeout_ms;			   /* of one query to one server */
+	uint32_t attempts;			   /* at each server */
+	uint32_t hold_ms; /* a name with no address any more keeps those it had for so long */
+};
+
 struct config {
 	struct config_network network;
+	struct config_resolve resolve;
 	char *run_directory; /* an absolute path */
 	uint32_t workers;    /* 0 is "auto": one per CPU that we may run on */
 	uint32_t drain_ms;   /* SIGTERM: live flows may finish for so long */
@@ -251,6 +273,10 @@ struct config {
 #define CONFIG_HEADER_MIN    28U   /* one for IPv4 without TLVs */
 #define CONFIG_UDP_HEADER    240U  /* bytes of a header that every datagram has */
 #define CONFIG_ADDRESSES_MAX 1024U
+
+#define CONFIG_NAME_ADDRESSES	   8U /* that a name may have, unless another number is given */
+#define CONFIG_NAME_ADDRESSES_MAX  64U
+#define CONFIG_RESOLVE_SERVERS_MAX 8U
 
 #define CONFIG_RUN_DIRECTORY	 "/run/sixgate"
 #define CONFIG_RUN_DIRECTORY_MAX 255U /* bytes */
@@ -301,6 +327,15 @@ int config_add_bind(struct config *config, struct config_listener *listener, con
 
 /* Whether the kernel must be told by a packet filter which packets are meant for the socket. */
 bool config_bind_diverted(const struct config_bind *bind);
+
+/* Whether a server, or a connection's end, can have this IPv4 address. */
+bool config_is_unicast(const struct sockaddr_any *addr);
+
+/*
+ * Whether a connection to this IPv4 address, if it is one of this machine's, may come to a listener
+ * of the pool, and so go round in circles. Port 0: that of any.
+ */
+bool config_takes(const struct config *config, size_t pool, const struct sockaddr_any *addr);
 
 /* As it was written, into buf, which is returned. */
 #define CONFIG_BIND_TEXT_MAX (SOCKADDR_TEXT_MAX + 16)
@@ -355,7 +390,7 @@ int config_check_embedded(const struct config_listener *listener, const struct c
 /* Who the pool's clients are told to its servers as: by the first listener that has it. */
 enum identity config_pool_identity(const struct config *config, size_t pool);
 
-/* Whether its servers can ever be known to be down: somebody asks them. */
+/* Whether its servers can ever be known to be down: somebody asks them, or asks where they are. */
 bool config_pool_may_fail(const struct config_pool *pool);
 
 /* Whether anything is to be set up in the kernel: a section, or a listener that needs it. */
@@ -369,6 +404,18 @@ bool config_is_transparent(const struct config_listener *listener);
  */
 int config_add_backend(
 	struct config_pool *pool, const char *text, uint32_t weight, const char **ret_reason);
+
+/* Whether the text is that of a name and not, or not meant as, that of an address. */
+bool config_is_name(const char *text);
+/*
+ * "db.example:5432" or "db.example:*": once in a pool. It adds as many backends as it may have
+ * addresses, 1 to CONFIG_NAME_ADDRESSES_MAX.
+ */
+int config_add_name(struct config_pool *pool, const char *text, uint32_t addresses, uint32_t weight,
+	const char **ret_reason);
+
+/* The name that this backend is an address of; NULL: none. */
+const char *config_backend_name(const struct config_pool *pool, size_t backend);
 
 /*
  * "round-robin", "least-connections" or "maglev"; "client", "client-64" or "client-port", what two

@@ -28,8 +28,7 @@ static bool is_mapped(const struct prefix *prefix)
 	return overlaps(prefix, "::ffff:0:0/96");
 }
 
-/* Whether a TCP connection can have this IPv4 address at an end. */
-static bool is_unicast(const struct sockaddr_any *addr)
+bool config_is_unicast(const struct sockaddr_any *addr)
 {
 	uint32_t host = ntohl(addr->in.sin_addr.s_addr);
 
@@ -210,6 +209,35 @@ bool config_find_overlap(const struct config *config, const struct config_listen
 			*ret_v4 = v4;
 			return true;
 		}
+	}
+	return false;
+}
+
+static bool bind_takes(const struct config_listener *listener, const struct config_bind *bind,
+	const struct sockaddr_any *addr)
+{
+	const struct prefix prefix = { bind->addr, bind->prefix_len };
+	const struct prefix host = { *addr, prefix_full_len(addr) };
+	uint16_t port = sockaddr_port(addr);
+	bool any_v6 = sockaddr_family(&bind->addr) == AF_INET6 && bind->prefix_len == 0;
+
+	if (port && (port < sockaddr_port(&bind->addr) || port > bind->port_max))
+		return false;
+	if (any_v6)
+		return !listener->v6only;
+	return sockaddr_family(&bind->addr) == AF_INET &&
+	       (bind->prefix_len == 0 || prefix_overlaps(&prefix, &host));
+}
+
+bool config_takes(const struct config *config, size_t pool, const struct sockaddr_any *addr)
+{
+	for (size_t i = 0; i < config->n_listeners; i++) {
+		const struct config_listener *listener = &config->listeners[i];
+
+		for (size_t b = 0; b < listener->n_binds; b++)
+			if (listener->pool == pool && !listener->embedded &&
+				bind_takes(listener, &listener->binds[b], addr))
+				return true;
 	}
 	return false;
 }
@@ -427,10 +455,11 @@ int config_add_backend(
 	struct sockaddr_any addr;
 
 	if (parse_backend(text, &addr, ret_reason) < 0 || sockaddr_family(&addr) != AF_INET) {
-		*ret_reason = "a backend is an IPv4 address and a port, like 192.0.2.10:80";
+		*ret_reason = "a backend is an IPv4 address or a name, and a port, like "
+			      "192.0.2.10:80 or db.example:5432";
 		return -EINVAL;
 	}
-	if (!is_unicast(&addr)) {
+	if (!config_is_unicast(&addr)) {
 		*ret_reason = "no server can have this address: name one unicast address";
 		return -EINVAL;
 	}
@@ -456,7 +485,7 @@ int config_add_source(struct config_pool *pool, const char *text, const char **r
 	struct sockaddr_any addr, *place;
 
 	if (sockaddr_parse_host(text, &addr, ret_reason) < 0 || sockaddr_family(&addr) != AF_INET ||
-		!is_unicast(&addr)) {
+		!config_is_unicast(&addr)) {
 		*ret_reason = "a source is an IPv4 address of this machine, like 192.0.2.1";
 		return -EINVAL;
 	}
@@ -499,7 +528,7 @@ static const char *flaw_of_host(const struct prefix *prefix)
 	if (is_mapped(&host))
 		return "write the IPv4 address itself, like 192.0.2.1";
 	if (sockaddr_is_any(&prefix->addr) || is_multicast(&host) ||
-		(sockaddr_family(&prefix->addr) == AF_INET && !is_unicast(&prefix->addr)))
+		(sockaddr_family(&prefix->addr) == AF_INET && !config_is_unicast(&prefix->addr)))
 		return "no interface can have this address: name one unicast address";
 	if (overlaps(&host, "::1/128") || overlaps(&host, "127.0.0.0/8"))
 		return "nobody reaches a loopback address from outside: name another";

@@ -10,6 +10,7 @@
 
 #include "config_check.h"
 #include "config_limits.h"
+#include "config_resolve.h"
 #include "config_told.h"
 #include "config_tree.h"
 
@@ -49,27 +50,36 @@ static int refused_nth(struct parse *parse, cfg_t *cfg, const char *name, unsign
 static int walk_backend(struct parse *parse, struct config_pool *pool, cfg_t *cfg)
 {
 	int line = config_scan_line(&parse->tree->scan, "backend", parse->seen_backends++);
+	bool backup = false, name = config_is_name(cfg_title(cfg));
+	const size_t from = pool->n_backends;
 	const char *reason = NULL;
-	uint32_t weight = 100, max = 0;
-	bool backup = false;
+	uint32_t weight = 100, addresses = CONFIG_NAME_ADDRESSES, max = 0;
 	int err;
 
 	err = config_tree_get_number(parse->tree, cfg, "weight", 0, CONFIG_WEIGHT_MAX, &weight);
 	if (err)
 		return err;
 	err = config_tree_get_bool(parse->tree, cfg, "backup", &backup);
+	if (!err)
+		err = config_tree_get_number(
+			parse->tree, cfg, "addresses", 1, CONFIG_NAME_ADDRESSES_MAX, &addresses);
+	if (!err)
+		err = config_tree_get_number(
+			parse->tree, cfg, "max-connections", 0, CONFIG_LIMIT_MAX, &max);
 	if (err)
 		return err;
-	err = config_tree_get_number(
-		parse->tree, cfg, "max-connections", 0, CONFIG_LIMIT_MAX, &max);
-	if (err)
-		return err;
-	err = config_add_backend(pool, cfg_title(cfg), weight, &reason);
+	if (!name && cfg_size(cfg, "addresses"))
+		return refused(parse, cfg, "addresses", -EINVAL,
+			"this goes with a backend that is a name only: remove it");
+	err = name ? config_add_name(pool, cfg_title(cfg), addresses, weight, &reason)
+		   : config_add_backend(pool, cfg_title(cfg), weight, &reason);
 	if (err)
 		return config_tree_refused(
 			parse->tree, line, err, "backend", cfg_title(cfg), reason);
-	pool->backends[pool->n_backends - 1].backup = backup;
-	pool->backends[pool->n_backends - 1].max_connections = max;
+	for (size_t i = from; i < pool->n_backends; i++) {
+		pool->backends[i].backup = backup;
+		pool->backends[i].max_connections = max;
+	}
 	return 0;
 }
 
@@ -582,6 +592,8 @@ static int walk(struct parse *parse, cfg_t *cfg)
 		err = walk_log(parse, cfg);
 	if (!err && cfg_size(cfg, "network"))
 		err = walk_network(parse, cfg_getsec(cfg, "network"));
+	if (!err && cfg_size(cfg, "resolve"))
+		err = config_resolve_walk(parse->tree, parse->config, cfg_getsec(cfg, "resolve"));
 	for (unsigned i = 0; i < cfg_size(cfg, "pool") && !err; i++)
 		err = walk_pool(parse, cfg_getnsec(cfg, "pool", i),
 			config_scan_line(&parse->tree->scan, "pool", i));

@@ -264,6 +264,7 @@ static cfg_opt_t backend_opts[] = {
 	CFG_STR("weight", NULL, CFGF_NODEFAULT),
 	CFG_STR("backup", NULL, CFGF_NODEFAULT),
 	CFG_STR("max-connections", NULL, CFGF_NODEFAULT),
+	CFG_STR("addresses", NULL, CFGF_NODEFAULT),
 	CFG_END(),
 };
 
@@ -314,6 +315,16 @@ static cfg_opt_t network_opts[] = {
 	CFG_END(),
 };
 
+static cfg_opt_t resolve_opts[] = {
+	CFG_STR_LIST("servers", NULL, CFGF_NODEFAULT),
+	CFG_STR("interval-min", NULL, CFGF_NODEFAULT),
+	CFG_STR("interval-max", NULL, CFGF_NODEFAULT),
+	CFG_STR("timeout", NULL, CFGF_NODEFAULT),
+	CFG_STR("attempts", NULL, CFGF_NODEFAULT),
+	CFG_STR("hold", NULL, CFGF_NODEFAULT),
+	CFG_END(),
+};
+
 static cfg_opt_t root_opts[] = {
 	CFG_STR("workers", NULL, CFGF_NODEFAULT),
 	CFG_STR("drain", NULL, CFGF_NODEFAULT),
@@ -324,6 +335,7 @@ static cfg_opt_t root_opts[] = {
 	CFG_STR("log-level", NULL, CFGF_NODEFAULT),
 	CFG_STR("access-log", NULL, CFGF_NODEFAULT),
 	CFG_SEC("network", network_opts, CFGF_NODEFAULT),
+	CFG_SEC("resolve", resolve_opts, CFGF_NODEFAULT),
 	CFG_SEC("listener", listener_opts, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
 	CFG_SEC("pool", pool_opts, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
 	CFG_END(),
@@ -352,6 +364,7 @@ static cfg_t *make_parser(const char *name)
 	cfg_set_error_function(cfg, on_error);
 	watch_options(cfg, "", root_opts);
 	watch_options(cfg, "network|", network_opts);
+	watch_options(cfg, "resolve|", resolve_opts);
 	watch_options(cfg, "listener|", listener_opts);
 	watch_options(cfg, "listener|timeouts|", timeouts_opts);
 	watch_options(cfg, "listener|sessions|", sessions_opts);

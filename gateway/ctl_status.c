@@ -57,8 +57,11 @@ static void print_backend(const json_t *backend)
 	printf("  %-21s %s", ctl_text(backend, "address", text), is(backend, "up") ? "up" : "DOWN");
 	if (is(backend, "circuit_open"))
 		printf(", left out after %lld failures", ctl_integer(backend, "failures"));
-	printf(", weight %lld%s, %lld flows\n", ctl_integer(backend, "weight"),
+	printf(", weight %lld%s, %lld flows", ctl_integer(backend, "weight"),
 		is(backend, "backup") ? ", backup" : "", ctl_integer(backend, "live"));
+	if (json_object_get(backend, "name"))
+		printf(", of %s", ctl_text(backend, "name", text));
+	putchar('\n');
 }
 
 static bool print_pools(const json_t *pools)

@@ -193,6 +193,8 @@ static int list_pool(struct doctor_facts *facts, size_t index, uint8_t protocol)
 			.served = pool->backends[i].weight > 0,
 		};
 
+		if (sockaddr_is_any(&backend.addr))
+			continue; /* where a name is, DNS says */
 		if (sockaddr_port(&backend.addr) == 0)
 			sockaddr_set_port(
 				&backend.addr, client_port(facts->config, index, protocol));

@@ -118,7 +118,9 @@ static int take_value(struct command *command, int id, const char *value)
 		err = config_add_bind(config, command->listener, value, &reason);
 		break;
 	case OPTION_BACKEND:
-		err = config_add_backend(command->pool, value, 1, &reason);
+		err = config_is_name(value) ? config_add_name(command->pool, value,
+						      CONFIG_NAME_ADDRESSES, 1, &reason)
+					    : config_add_backend(command->pool, value, 1, &reason);
 		break;
 	case OPTION_IDENTITY:
 		err = config_parse_identity(value, &command->listener->identity, &reason);

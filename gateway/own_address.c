@@ -24,12 +24,13 @@ void own_address_close(struct own_address *own)
 bool own_address_is(const struct own_address *own, const struct sockaddr_any *addr)
 {
 	const struct sockaddr nobody = { .sa_family = AF_UNSPEC };
-	struct sockaddr_any source = { 0 };
+	struct sockaddr_any source = { 0 }, there = *addr;
 	socklen_t len = sizeof(source);
 
+	sockaddr_set_port(&there, 9);
 	/* A socket keeps the source of its last destination until it is let go. */
 	if (connect(own->fd, &nobody, sizeof(nobody)) < 0 ||
-		connect(own->fd, &addr->sa, sockaddr_len(addr)) < 0 ||
+		connect(own->fd, &there.sa, sockaddr_len(&there)) < 0 ||
 		getsockname(own->fd, &source.sa, &len) < 0)
 		return false;
 	return source.in.sin_addr.s_addr == addr->in.sin_addr.s_addr;

@@ -19,5 +19,5 @@ int own_address_open(struct own_address *own);
 /* Takes a closed one. */
 void own_address_close(struct own_address *own);
 
-/* addr: AF_INET with a port. What cannot be reached at all is not ours. */
+/* addr: AF_INET; its port does not matter. What cannot be reached at all is not ours. */
 bool own_address_is(const struct own_address *own, const struct sockaddr_any *addr);

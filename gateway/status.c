@@ -48,18 +48,30 @@ static json_t *counters_json(const struct status_facts *facts)
 
 static json_t *backend_json(const struct status_facts *facts, size_t pool, size_t backend)
 {
-	const struct config_backend *config = &facts->config->pools[pool].backends[backend];
+	const struct config_pool *config_pool = &facts->config->pools[pool];
+	const struct config_backend *config = &config_pool->backends[backend];
 	const struct pool_state_backend *state =
 		&facts->pools->backends[facts->pools->first[pool] + backend];
 	char text[SOCKADDR_TEXT_MAX];
+	struct sockaddr_any addr;
 
-	return json_pack("{s:s, s:I, s:b, s:b, s:b, s:I, s:I}", "address",
-		sockaddr_format(&config->addr, text), "weight", (json_int_t)config->weight,
-		"backup", config->backup, "up", pool_state_is_up(facts->pools, pool, backend),
-		"circuit_open",
+	(void)pool_state_address(facts->pools, pool, backend, &addr);
+	return json_pack("{s:s, s:s*, s:I, s:b, s:b, s:b, s:I, s:I}", "address",
+		sockaddr_format(&addr, text), "name", config_backend_name(config_pool, backend),
+		"weight", (json_int_t)config->weight, "backup", config->backup, "up",
+		pool_state_is_up(facts->pools, pool, backend), "circuit_open",
 		facts->now_ms < __atomic_load_n(&state->closed_at_ms, __ATOMIC_RELAXED), "failures",
 		(json_int_t)__atomic_load_n(&state->failures, __ATOMIC_RELAXED), "live",
 		(json_int_t)pool_state_live(facts->pools, pool, backend));
+}
+
+/* Those that a name has no address for are nothing to be shown, once the last client has left. */
+static bool is_shown(const struct status_facts *facts, size_t pool, size_t backend)
+{
+	struct sockaddr_any addr;
+
+	return pool_state_address(facts->pools, pool, backend, &addr) ||
+	       pool_state_live(facts->pools, pool, backend) > 0;
 }
 
 static json_t *pool_json(const struct status_facts *facts, size_t pool)
@@ -71,7 +83,8 @@ static json_t *pool_json(const struct status_facts *facts, size_t pool)
 	for (size_t i = 0; i < config->n_backends; i++) {
 		up = up ||
 		     (config->backends[i].weight > 0 && pool_state_is_up(facts->pools, pool, i));
-		json_array_append_new(list, backend_json(facts, pool, i));
+		if (is_shown(facts, pool, i))
+			json_array_append_new(list, backend_json(facts, pool, i));
 	}
 	return json_pack("{s:s, s:b, s:b, s:o}", "name", config->name, "up", up, "checked",
 		config->check.type != CONFIG_CHECK_NONE, "backends", list);

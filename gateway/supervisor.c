@@ -28,6 +28,7 @@
 #include "logger.h"
 #include "loop.h"
 #include "net_keeper.h"
+#include "resolver.h"
 #include "ring.h"
 #include "sandbox.h"
 #include "socket_set.h"
@@ -98,7 +99,8 @@ struct supervisor {
 	struct checker *checker;
 	struct control *control;
 	uint64_t started_ms;
-	struct guard *guard;   /* NULL: none, or not any more */
+	struct guard *guard; /* NULL: none, or not any more */
+	struct resolver *resolver;
 	struct udp_shared udp; /* empty without UDP listeners */
 	struct timer end_timer;
 };
@@ -144,6 +146,7 @@ static void log_counters(const struct supervisor *supervisor)
 			log_info("counter records_lost{worker=%zu} %llu", i,
 				(unsigned long long)ring_lost(supervisor->rings[i]));
 	checker_log(supervisor->checker);
+	resolver_log(supervisor->resolver);
 	control_log(supervisor->control);
 	guard_log(supervisor->guard);
 }
@@ -222,6 +225,7 @@ static void leave_supervisor(struct supervisor *supervisor)
 	checker_abandon(supervisor->checker);
 	control_abandon(supervisor->control);
 	guard_abandon(supervisor->guard);
+	resolver_abandon(supervisor->resolver);
 	loop_close(&supervisor->loop);
 	/* A group's signals are the supervisor's to act on; children hear through their channel. */
 	signal(SIGTERM, SIG_IGN);
@@ -786,6 +790,9 @@ static int supervisor_start(struct supervisor *supervisor)
 		err = checker_start(
 			&supervisor->loop, config, supervisor->pools, &supervisor->checker);
 	if (!err)
+		err = resolver_start(
+			&supervisor->loop, config, supervisor->pools, &supervisor->resolver);
+	if (!err)
 		err = start_control(supervisor);
 	if (!err)
 		err = child_start(&supervisor->logger);
@@ -807,6 +814,7 @@ static void supervisor_cleanup(struct supervisor *supervisor)
 	socket_set_destroy(&supervisor->sockets);
 	udp_shared_close(&supervisor->udp);
 	net_keeper_stop(&supervisor->network);
+	resolver_stop(supervisor->resolver);
 	checker_stop(supervisor->checker);
 	control_free(supervisor->control);
 	guard_stop(supervisor->guard);

@@ -64,6 +64,42 @@ static void check_address(const struct sockaddr_any *addr, bool v4, bool port)
 	REQUIRE(strlen(sockaddr_format(addr, text)) < sizeof(text));
 }
 
+static bool is_of_name(const struct config_pool *pool, size_t backend)
+{
+	for (size_t i = 0; i < pool->n_names; i++)
+		if (backend >= pool->names[i].first &&
+			backend < pool->names[i].first + pool->names[i].n)
+			return true;
+	return false;
+}
+
+static void check_names(const struct config_pool *pool)
+{
+	for (size_t i = 0; i < pool->n_names; i++) {
+		const struct config_name *name = &pool->names[i];
+
+		REQUIRE(name->n >= 1 && name->n <= CONFIG_NAME_ADDRESSES_MAX);
+		REQUIRE(name->first + name->n <= pool->n_backends);
+		REQUIRE(i == 0 || name->first >= name[-1].first + name[-1].n);
+		REQUIRE(strlen(name->host) >= 1 && strlen(name->host) <= 254);
+		for (const char *p = name->host; *p; p++)
+			REQUIRE((*p >= 'a' && *p <= 'z') || (*p >= '0' && *p <= '9') ||
+				strchr("-_.", *p));
+	}
+}
+
+static void check_resolve(const struct config_resolve *resolve)
+{
+	REQUIRE(resolve->n_servers <= CONFIG_RESOLVE_SERVERS_MAX);
+	for (size_t i = 0; i < resolve->n_servers; i++)
+		check_address(&resolve->servers[i], false, true);
+	REQUIRE(resolve->interval_min_ms >= 100 && resolve->interval_max_ms <= DAY_MS);
+	REQUIRE(resolve->interval_min_ms <= resolve->interval_max_ms);
+	REQUIRE(resolve->timeout_ms >= 100 && resolve->timeout_ms <= 60000);
+	REQUIRE(resolve->attempts >= 1 && resolve->attempts <= 10);
+	REQUIRE(resolve->hold_ms <= 30 * DAY_MS || resolve->hold_ms == CONFIG_HOLD_FOREVER);
+}
+
 static void check_pool(const struct config_pool *pool)
 {
 	uint64_t weights = 0;
@@ -71,12 +107,14 @@ static void check_pool(const struct config_pool *pool)
 	check_name(pool->name);
 	REQUIRE(pool->n_backends >= 1 && pool->n_backends <= CONFIG_BACKENDS_MAX);
 	REQUIRE(pool->n_sources <= CONFIG_SOURCES_MAX);
+	check_names(pool);
 	for (size_t i = 0; i < pool->n_backends; i++) {
 		/* Without a port it is the client's. */
 		check_address(
 			&pool->backends[i].addr, true, sockaddr_port(&pool->backends[i].addr) != 0);
 		REQUIRE(pool->backends[i].weight <= CONFIG_WEIGHT_MAX);
 		weights += pool->backends[i].weight;
+		REQUIRE(sockaddr_is_any(&pool->backends[i].addr) == is_of_name(pool, i));
 	}
 	REQUIRE(weights > 0);
 	for (size_t i = 0; i < pool->n_sources; i++)
@@ -239,6 +277,7 @@ static void check_config(const struct config *config)
 	REQUIRE(config->n_pools <= CONFIG_POOLS_MAX);
 	REQUIRE(config->run_directory && config->run_directory[0] == '/');
 	check_network(&config->network);
+	check_resolve(&config->resolve);
 	for (size_t i = 0; i < config->n_listeners; i++)
 		check_listener(config, &config->listeners[i]);
 	for (size_t i = 0; i < config->n_pools; i++)
@@ -305,7 +344,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	"listener \"t\" {\n bind = { \"203.0.113.0/24:80\", \"[::]:8000-8080\" }\n" \
 	" pool = p\n identity = transparent\n identity-ipv6 = proxy-v2\n}\n"
 
+#define RESOLVE                                                                      \
+	"resolve {\n servers = { 192.0.2.53, \"[2001:db8::53]:53\" } timeout = 1s\n" \
+	" interval-min = 1s interval-max = 1m attempts = 3 hold = forever\n}\n"
+
 static const char *const words[] = {
+	(RESOLVE),
+	"backend \"db.example:5432\" { addresses = 8 }\n",
+	"db.example.",
+	"hold = 0s\n",
 	(NETWORK),
 	(EMBEDDED),
 	(TRANSPARENT),

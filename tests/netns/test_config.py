@@ -20,7 +20,7 @@ POOL = 'pool "p" { backend "192.0.2.10:80" {} }\n'
 LISTENER = 'listener "l" { bind = "[::1]:9" pool = "p" }\n'
 GOOD = LISTENER + POOL
 
-KNOWN = ("known here: workers, drain, max-flows, user, run-directory, log, log-level, access-log, network, "
+KNOWN = ("known here: workers, drain, max-flows, user, run-directory, log, log-level, access-log, network, resolve, "
          "listener, pool")
 WRITE = "write 'name = value' or 'name { ... }'"
 WHOLE = "name a configuration file of up to 1 MiB"
@@ -175,8 +175,9 @@ BROKEN_FILES = [
     (POOL + "listener l { bind = [::]:80 pool = p\n timeouts {\n idle = 1ms } }",
      '4: idle "1ms": must be from 1s to 30d'),
     ("pool p {\n}", '1: pool "p" has no backend; add: backend "192.0.2.10:80" {}'),
-    ('pool p {\n backend "www.example.org:80" {} }',
-     '2: backend "www.example.org:80": a backend is an IPv4 address and a port, like 192.0.2.10:80'),
+    ('pool p {\n backend "www.example.org" {} }',
+     '2: backend "www.example.org": a backend is an IPv4 address or a name, and a port, like 192.0.2.10:80 or '
+     "db.example:5432"),
     ('pool p {\n source = "2001:db8::1"\n}',
      '2: source "2001:db8::1": a source is an IPv4 address of this machine, like 192.0.2.1'),
     ("pool p {\n balance = least\n}", '2: balance "least": balance is round-robin, least-connections or maglev'),
@@ -265,7 +266,7 @@ BROKEN_COMMANDS = [
     (["--listen=[::]"],
      "--listen [::]: write an IPv6 address with its port as [2001:db8::1]:80"),
     (["--backend=[::1]:80"],
-     "--backend [::1]:80: a backend is an IPv4 address and a port, like 192.0.2.10:80"),
+     "--backend [::1]:80: a backend is an IPv4 address or a name, and a port, like 192.0.2.10:80 or db.example:5432"),
     (["--identity=v2"], "--identity v2: identity is proxy-v2, proxy-v1, none or transparent"),
     (["--source=lo"], "--source lo: a source is an IPv4 address of this machine, like 192.0.2.1"),
     (["--workers=0"], "--workers 0: workers is auto or a number from 1 to 256"),

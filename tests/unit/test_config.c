@@ -338,7 +338,8 @@ static void test_backends(void **state)
 
 static void test_backends_refused(void **state)
 {
-	static const char form[] = "a backend is an IPv4 address and a port, like 192.0.2.10:80";
+	static const char form[] = "a backend is an IPv4 address or a name, and a port, like "
+				   "192.0.2.10:80 or db.example:5432";
 	static const char unicast[] = "no server can have this address: name one unicast address";
 	static const struct {
 		const char *text, *reason;

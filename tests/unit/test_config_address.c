@@ -529,7 +529,8 @@ static void test_allow(void **state)
 
 static void test_backend_without_port(void **state)
 {
-	static const char form[] = "a backend is an IPv4 address and a port, like 192.0.2.10:80";
+	static const char form[] = "a backend is an IPv4 address or a name, and a port, like "
+				   "192.0.2.10:80 or db.example:5432";
 	static const char *const bad[] = { "*", ":*", "*:*", "[2001:db8::1]:*", "192.0.2.10:**",
 		"192.0.2.10:80:*", "192.0.2.10:1-2", "192.0.2.0/24:80",
 		"0000000000000000192.0.2.1:*" };

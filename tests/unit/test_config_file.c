@@ -223,7 +223,7 @@ static void test_limits_are_taken(void **state)
 
 #define KNOWN                                                                          \
 	"workers, drain, max-flows, user, run-directory, log, log-level, access-log, " \
-	"network, listener, pool"
+	"network, resolve, listener, pool"
 #define WRITE	  "; write 'name = value' or 'name { ... }'"
 #define BACKSLASH "a backslash, which no option needs; write what is meant without one"
 #define VARIABLE  "'${': the environment is not looked up; write the value itself"
@@ -362,7 +362,7 @@ static void test_broken_syntax(void **state)
 			"4: unknown option 'halfclosed' in timeouts; did you mean 'half-closed'?" },
 		{ "pool p {\n backend 192.0.2.1:80 {\n wait = 1 } }",
 			"3: unknown option 'wait' in backend; known here: weight, backup, "
-			"max-connections" },
+			"max-connections, addresses" },
 		{ "pool p {\n timeouts { } }",
 			"2: unknown option 'timeouts' in pool; known here: balance, hash, "
 			"attempts, "
@@ -638,18 +638,20 @@ static void test_broken_pools(void **state)
 			"4: source \"eth0\": a source is an IPv4 address of this machine, like "
 			"192.0.2.1" },
 		{ "pool p {\n backend \"[2001:db8::1]:80\" { } }",
-			"2: backend \"[2001:db8::1]:80\": a backend is an IPv4 address and a port, "
-			"like 192.0.2.10:80" },
+			"2: backend \"[2001:db8::1]:80\": a backend is an IPv4 address or a name, "
+			"and a port, "
+			"like 192.0.2.10:80 or db.example:5432" },
 		{ POOL "pool q {\n backend 192.0.2.1:80 { }\n backend 192.0.2.1 { } }",
-			"4: backend \"192.0.2.1\": a backend is an IPv4 address and a port, like "
-			"192.0.2.10:80" },
+			"4: backend \"192.0.2.1\": a backend is an IPv4 address or a name, and a "
+			"port, "
+			"like 192.0.2.10:80 or db.example:5432" },
 		{ "pool p {\n backend 192.0.2.1:80 { }\n backend 192.0.2.1:080 { } }",
 			"3: backend \"192.0.2.1:080\": the pool has this backend already: give it "
 			"a weight instead" },
 		{ "pool p {\n backend 192.0.2.1\v\f:80 { } }",
-			"2: backend \"192.0.2.1??:80\": a backend is an IPv4 address and a port, "
-			"like "
-			"192.0.2.10:80" },
+			"2: backend \"192.0.2.1??:80\": a backend is an IPv4 address or a name, "
+			"and a port, "
+			"like 192.0.2.10:80 or db.example:5432" },
 		{ "pool p { backend 255.255.255.255:80 { } }",
 			"1: backend \"255.255.255.255:80\": no server can have this address: name "
 			"one unicast address" },

@@ -234,11 +234,12 @@ static void test_broken(void **state)
 			"--listen [::]:8080: a listener has this address already: each may "
 			"be bound once" },
 		{ { "--backend=[2001:db8::1]:80", NULL },
-			"--backend [2001:db8::1]:80: a backend is an IPv4 address and a port, like "
-			"192.0.2.10:80" },
-		{ { "--backend=server:80", NULL },
-			"--backend server:80: a backend is an IPv4 address and a port, like "
-			"192.0.2.10:80" },
+			"--backend [2001:db8::1]:80: a backend is an IPv4 address or a name, and a "
+			"port, "
+			"like 192.0.2.10:80 or db.example:5432" },
+		{ { "--backend=server:", NULL },
+			"--backend server:: a port from 1 to 65535 is missing behind the name, "
+			"like db.example:5432" },
 		{ { B, B, NULL },
 			"--backend 192.0.2.10:80: the pool has this backend already: give it a "
 			"weight instead" },
