@@ -27,6 +27,7 @@ listener "web" {{
     pool = "web"
     refuse = reset
     accept-proxy {{ from = {{ "{UPSTREAM}", "2001:db8:ffff::/48" }} timeout = 2s }}
+    tlv {{ crc32c = yes  unique-id = yes  pass = {{ "authority" }} }}
     connections {{
         max = 10000  per-client = {PER_CLIENT}  per-address = {PER_CLIENT}
         rate = 100000  rate-per-client = 50000  rate-per-address = 50000
@@ -35,6 +36,7 @@ listener "web" {{
 }}
 pool "web" {{
     balance = least-connections
+    header-max = 107
     slow-start = 1s
     circuit-time = 1s
     max-connections = 9000
