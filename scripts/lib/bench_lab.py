@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from bench_peers import BULK_PORT, DIRECT_WEB_PORT, MAX_CONNECTIONS, WEB_PORT
-from netsite import CLIENT4, CLIENT6, ROOT, SERVER4, Site, build_dir, cpu_ns, memory_bytes
+from netsite import CLIENT4, CLIENT6, ROOT, SERVER4, Site, build_dir, cpu_ns, memory_bytes, wait_until
 from netsite.site import nginx_http_paths
 
 STATUS_PORT = 8081
@@ -66,21 +66,30 @@ class Lab:
                     "bulk").wait_ready(lambda: site.server.is_listening(BULK_PORT))
         self.status = site.server.connect(SERVER4, STATUS_PORT)
         for peer in peers:
+            peer.prepare(site)
             self.start_peer(peer)
             self.check_identity(peer)
 
     def start_peer(self, peer):
         if peer.is_gateway:
             self.daemons[peer.name] = peer.start(self.site, peer, self.gateway_wrapper)
+        wait_until(lambda: self.who(peer), f"{peer.name} to serve")
 
     def restart_peer(self, peer):
         """The daemon of before has used its memory already."""
         self.daemons[peer.name].stop()
         self.start_peer(peer)
 
+    def who(self, peer):
+        """Whom the server takes its client for; nothing if it is not served, as before a check has passed."""
+        try:
+            return _get(self.site.client.connect(*peer.web), "/who").split()
+        except ConnectionError:
+            return []
+
     def check_identity(self, peer):
         """What is measured must be what was promised: the server knows its client."""
-        who = _get(self.site.client.connect(*peer.web), "/who").split()
+        who = self.who(peer)
         expected = [CLIENT6, "192.0.2.1"] if peer.is_gateway else [CLIENT4]
         if who != expected:
             raise Invalid(f"{peer.name}: the server took its client to be {who} and not {expected}")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Callable, Optional
 
 from netsite import BACKENDS, SERVER4, VIP6, build_dir
+from netsite.names import NAME, NamesUnbound
 
 WEB_PORT = 80
 DIRECT_WEB_PORT = 8080
@@ -23,6 +24,7 @@ class Peer:
     port: int
     start: Optional[Callable]
     version: Callable
+    prepare: Callable = lambda site: None  # once, before it is started
 
     @property
     def is_gateway(self):
@@ -41,6 +43,7 @@ class Peer:
 @dataclass(frozen=True)
 class Features:
     """What is written into the parts of a configuration beside what every gateway needs."""
+    host: str = SERVER4
     top: str = ""
     listener: str = ""
     pool: str = ""
@@ -50,6 +53,8 @@ class Features:
 # Everything that a site may switch on together. What is measured has one server behind each listener, so a second
 # one stands by.
 ALL_FEATURES = Features(
+    host=NAME,
+    top=f'resolve {{ servers = "{SERVER4}" }}\n',
     listener="""
     accept-proxy { from = { "2001:db8:ffff::/48", "203.0.113.7" } }
     tlv { crc32c = yes  unique-id = yes  custom 0xE0 { value = bench } }
@@ -73,7 +78,7 @@ listener "{name}" {{
     bind = "[{VIP6}]:{port}"  pool = "{name}"  identity = proxy-v2 {features.listener}
 }}
 pool "{name}" {{
-    backend "{SERVER4}:{server_port}" {{ {features.backend} }} {features.pool}
+    backend "{features.host}:{server_port}" {{ {features.backend} }} {features.pool}
 }}
 """ for name, port, server_port in (("web", peer.port, WEB_PORT), ("bulk", peer.port + 1, BULK_PORT)))
         return site.sixgated_config(f"""
@@ -154,7 +159,8 @@ PEERS = {peer.name: peer for peer in (
          _haproxy(SPLICE, "tune.pipesize 1048576"), _haproxy_version),
     Peer("nginx", "stream, PROXY v1 (it has no v2)", 8130, _nginx, lambda: _first_line("nginx", "-v")),
     Peer("sixgate-again", "the same, to see what chance makes of equals", 8150, _sixgate(), _sixgate_version),
-    Peer("sixgate-all", "everything switched on", 8160, _sixgate(ALL_FEATURES), _sixgate_version),
+    Peer("sixgate-all", "everything switched on", 8160, _sixgate(ALL_FEATURES), _sixgate_version,
+         lambda site: NamesUnbound(site, [SERVER4])),
     Peer("kernel", "IPv4 routing through the gateway, no proxy, no header: the limit", 0, None,
          lambda: _first_line("uname", "-sr")),
 )}

@@ -8,7 +8,8 @@ import time
 import pytest
 from control import result
 from headers import connect_from, v2
-from netsite import BACKENDS, CLIENT6, VIP6, Site, wait_until
+from netsite import BACKENDS, CLIENT6, SERVER4, VIP6, Site, wait_until
+from netsite.names import NAME, ScriptedDns
 from netsite.web import Clients, outcomes, start_web
 from test_pools import counter
 from wire import reset
@@ -21,6 +22,7 @@ PER_CLIENT = 40
 CONFIG = f"""
 workers = 2
 drain = 2s
+resolve {{ servers = "{SERVER4}" interval-min = 100ms interval-max = 200ms }}
 network {{ interface = "front" address = {{ "{VIP6}/128" }} }}
 listener "web" {{
     bind = {{ "[{VIP6}]:{FRONT}", "[2001:db8:81::/64]:{FRONT}" }}
@@ -41,7 +43,7 @@ pool "web" {{
     circuit-time = 1s
     max-connections = 9000
     check {{ type = http  path = "/up"  interval = 100ms  rise = 2  fall = 2 }}
-    {" ".join(f'backend "{host}:{PORT}" {{ max-connections = 4000 }}' for host in HOSTS)}
+    {" ".join(f'backend "{host}:{PORT}" {{ max-connections = 4000 }}' for host in (*HOSTS[:2], NAME))}
     backend "{SPARE}:{PORT}" {{ backup = yes }}
 }}
 """
@@ -61,7 +63,14 @@ def web(site):
 
 
 @pytest.fixture
-def daemon(site, gateway, web):
+def dns(site):
+    with ScriptedDns(site.server) as made:
+        made.records[NAME] = [HOSTS[2]]
+        yield made
+
+
+@pytest.fixture
+def daemon(site, gateway, web, dns):
     """What it sets up in the kernel must be gone when it has ended."""
     before = site.gateway.network()
     made = gateway(config=f'run-directory = "{site.dir}/run"\n{CONFIG}')
