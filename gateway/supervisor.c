@@ -422,12 +422,13 @@ static void announce_bind(const struct supervisor *supervisor,
 {
 	char text[CONFIG_BIND_TEXT_MAX];
 
-	log_info("listener %s: %s%s, %s%s, identity %s", listener->name,
+	log_info("listener %s: %s%s, %s%s, identity %s%s", listener->name,
 		listener->protocol == IPPROTO_UDP ? "udp " : "", config_bind_text(bind, text),
 		listener->embedded ? "" : "pool ",
 		listener->embedded ? "embedded destinations"
 				   : supervisor->config->pools[listener->pool].name,
-		config_identity_name(listener->identity));
+		config_identity_name(listener->identity),
+		listener->accept_proxy.n_from ? ", accept-proxy" : "");
 }
 
 static void announce_ready(struct supervisor *supervisor)

@@ -485,11 +485,10 @@ static void say_left_out(struct tcp_relay *relay, const struct flow *flow, unsig
 		return;
 	stats_add(relay->stats, STATS_TLVS_LEFT_OUT, n);
 	if (log_allowed(&relay->left_out_log, relay->loop->now_ms, &suppressed))
-		log_warning(
-			"listener %s: %u TLVs of proxy %s are not passed on: header-max = %" PRIu32
-			" has no room for them (%u more like this)",
-			flow->listener->name, n, sockaddr_format(&flow->told->peer, peer),
-			flow->listener->header_max, suppressed);
+		log_warning("listener %s: proxy %s: TLVs that are not passed on, as header-max = "
+			    "%" PRIu32 " has no room for them: %u (%u more like this)",
+			flow->listener->name, sockaddr_format(&flow->told->peer, peer),
+			flow->listener->header_max, n, suppressed);
 }
 
 static void read_header(struct tcp_relay *relay, struct flow *flow)

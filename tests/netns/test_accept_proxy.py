@@ -5,13 +5,14 @@ The client's namespace has two kinds of addresses: some of proxies that the gate
 
 import contextlib
 import itertools
+import select
 import signal
 import socket
 import struct
 
 import pytest
 from headers import (AUTHORITY, NOOP, TCP4, TCP6, UDP6, UNIX, UNSPEC, connect_from, raw_v2, tlv, v1, v2, with_crc)
-from netsite import CLIENT4, CLIENT6, FRONT4, GATEWAY6, SERVER4, VIP4, VIP6, Site, wait_until
+from netsite import BACKENDS, CLIENT4, CLIENT6, FRONT4, GATEWAY6, SERVER4, VIP4, VIP6, Site, wait_until
 from netsite.told import PASSED_ON, parse, read_all, start_nginx
 from wire import (SIGNATURE, access_records, background, ends_in_reset, read_exactly, read_header, receive_stream,
                   reset, send_stream)
@@ -377,6 +378,26 @@ def test_port_that_a_header_names_does_not_choose_the_servers_port(site, gateway
         told = Told(site, gateway(config=whole(site, "10s").replace(f"{SERVER4}:{BACK}", f"{SERVER4}:*")), listener)
         with told.pair(v2(FAR6, FAR_VIP6, 40000, 22)) as (_, _, seen):
             assert ends(seen) == (FAR6, 40000, FAR_VIP6, 22)
+
+
+def test_client_that_is_named_gets_its_server(site, gateway):
+    """As maglev has it for a client that comes by itself: whichever proxy names it."""
+    hosts = BACKENDS[:3]
+    backends = " ".join(f'backend "{host}:{BACK}" {{}}' for host in hosts)
+    gateway(config=whole(site, "10s").replace(f'backend "{SERVER4}:{BACK}" {{}}', f"balance = maglev {backends}"))
+    with contextlib.ExitStack() as stack:
+        servers = [stack.enter_context(site.server.listen(host, BACK)) for host in hosts]
+
+        def served(header, source, host):
+            with connect_from(site.client, source, host, PORT) as client:
+                client.sendall(header)
+                ready = select.select(servers, [], [], 10)[0]
+                ready[0].accept()[0].close()
+                return servers.index(ready[0])
+
+        chosen = [served(v2(f"2001:db8:77::{n:x}", FAR_VIP6), PROXY6, VIP6) for n in range(30)]
+        assert set(chosen) == {0, 1, 2}
+        assert chosen == [served(v1(f"2001:db8:77::{n:x}", FAR_VIP6, 1), PROXY4, VIP4) for n in range(30)]
 
 
 # ---- real proxies and servers ---------------------------------------------------------------------

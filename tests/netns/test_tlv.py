@@ -333,7 +333,7 @@ def test_two_gateways_in_a_row_and_one_name(site, gateway, server):
 
 
 def test_nginx_with_its_107_bytes(site, start):
-    """Debian 12's nginx takes no longer header, and one of that length."""
+    """For its streams, Debian 12's nginx takes no longer header, and one of that length."""
     start_nginx(site)
     start(f"{FROM} tlv {{ crc32c = yes unique-id = yes pass = {{ authority, 0xEA }} }}", "header-max = 107",
           port=PASSED_ON)
