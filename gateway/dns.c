@@ -257,10 +257,15 @@ static int take_addresses(const struct ares_addrinfo *info, struct dns_answer *a
 	return 0;
 }
 
+static const char *reason_of(int status)
+{
+	return status == ARES_EDESTRUCTION ? "there was no answer so far" : ares_strerror(status);
+}
+
 static void on_result(void *userdata, int status, int timeouts, struct ares_addrinfo *info)
 {
 	struct dns_query *query = userdata;
-	struct dns_answer answer = { .outcome = DNS_NO_ANSWER, .reason = ares_strerror(status) };
+	struct dns_answer answer = { .outcome = DNS_NO_ANSWER, .reason = reason_of(status) };
 
 	(void)timeouts;
 	if (status == ARES_ENOTFOUND || status == ARES_ENODATA)

@@ -8,6 +8,7 @@
 #include "doctor_connect.h"
 #include "doctor_facts.h"
 #include "doctor_limits.h"
+#include "doctor_names.h"
 #include "doctor_networkd.h"
 #include "doctor_path.h"
 #include "doctor_report.h"
@@ -15,6 +16,11 @@
 #include "doctor_site.h"
 
 typedef void check(const struct doctor_facts *facts, struct doctor_report *report);
+
+static void check_names(const struct doctor_facts *facts, struct doctor_report *report)
+{
+	doctor_names_report(&facts->names, report);
+}
 
 /* In the order of the path, so that a cause comes before what follows from it. */
 static check *const of_network[] = {
@@ -25,6 +31,7 @@ static check *const of_network[] = {
 	doctor_check_routes,
 	doctor_check_nft,
 	doctor_check_sources,
+	check_names,
 	doctor_check_backends,
 	doctor_check_mtu,
 	doctor_check_rp_filter,

@@ -179,27 +179,49 @@ static bool is_used(const struct config *config, size_t pool, uint8_t protocol)
 	return false;
 }
 
+/* One of the pool's backends, at addr. 0 or -ENOMEM. */
+static int list_backend(struct doctor_facts *facts, size_t index, size_t backend,
+	const struct sockaddr_any *addr, uint8_t protocol)
+{
+	const struct config_pool *pool = &facts->config->pools[index];
+	struct doctor_backend listed = {
+		.owner = pool->name,
+		.pool = pool,
+		.addr = *addr,
+		.protocol = protocol,
+		.served = pool->backends[backend].weight > 0,
+	};
+
+	if (sockaddr_port(addr) == 0)
+		sockaddr_set_port(&listed.addr, client_port(facts->config, index, protocol));
+	return add_backend(facts, &listed);
+}
+
+static int list_name(struct doctor_facts *facts, const struct doctor_name *name, uint8_t protocol)
+{
+	const struct config_pool *pool = &facts->config->pools[name->pool];
+	int err = 0;
+
+	for (size_t i = 0; i < name->n_addrs && i < name->config->n && !err; i++) {
+		struct sockaddr_any addr = pool->backends[name->config->first].addr;
+
+		addr.in.sin_addr = name->addrs[i];
+		err = list_backend(facts, name->pool, name->config->first, &addr, protocol);
+	}
+	return err;
+}
+
 static int list_pool(struct doctor_facts *facts, size_t index, uint8_t protocol)
 {
 	const struct config_pool *pool = &facts->config->pools[index];
 	int err = 0;
 
-	for (size_t i = 0; i < pool->n_backends && !err; i++) {
-		struct doctor_backend backend = {
-			.owner = pool->name,
-			.pool = pool,
-			.addr = pool->backends[i].addr,
-			.protocol = protocol,
-			.served = pool->backends[i].weight > 0,
-		};
-
-		if (sockaddr_is_any(&backend.addr))
-			continue; /* where a name is, DNS says */
-		if (sockaddr_port(&backend.addr) == 0)
-			sockaddr_set_port(
-				&backend.addr, client_port(facts->config, index, protocol));
-		err = add_backend(facts, &backend);
-	}
+	for (size_t i = 0; i < pool->n_backends && !err; i++)
+		if (!sockaddr_is_any(&pool->backends[i].addr))
+			err = list_backend(facts, index, i, &pool->backends[i].addr, protocol);
+	for (size_t i = 0; i < facts->names.n_names && !err; i++)
+		if (facts->names.names[i].pool == index)
+			err = list_name(facts, &facts->names.names[i], protocol);
 	return err;
 }
 
@@ -448,6 +470,8 @@ int doctor_facts_gather(
 	if (!err)
 		err = net_wanted_make(config, net_wanted_has_conntrack(), &facts.wanted);
 	if (!err)
+		err = doctor_names_look_up(config, &facts.names);
+	if (!err)
 		err = doctor_facts_list(&facts);
 	if (err) {
 		doctor_facts_clear(&facts);
@@ -465,6 +489,7 @@ void doctor_facts_clear(struct doctor_facts *facts)
 	net_state_clear(&facts->net);
 	net_state_clear(&facts->all);
 	free(facts->nft_image);
+	doctor_names_clear(&facts->names);
 	free(facts->binds);
 	free(facts->backends);
 	free(facts->apply);

@@ -9,6 +9,7 @@
 #include <net_plan.h>
 
 #include "config.h"
+#include "doctor_names.h"
 #include "doctor_proc.h"
 #include "doctor_report.h"
 
@@ -47,6 +48,7 @@ struct doctor_facts {
 	char *nft_image;      /* NULL: nft_error says why */
 	int nft_error;
 
+	struct doctor_names names;
 	struct doctor_bind *binds;
 	size_t n_binds;
 	struct doctor_backend *backends;
@@ -63,7 +65,7 @@ int doctor_facts_gather(
 	const struct config *config, const char *path, struct doctor_facts *ret_facts);
 void doctor_facts_clear(struct doctor_facts *facts);
 
-/* Fills binds and backends from the configuration alone. 0 or -ENOMEM. */
+/* Fills binds and backends from the configuration and the names. 0 or -ENOMEM. */
 int doctor_facts_list(struct doctor_facts *facts);
 
 /* ---- questions that several checks have ---- */

@@ -322,12 +322,12 @@ static void found_empty(struct name *name, const char *reason)
 
 static void found(struct name *name, const struct dns_answer *answer, size_t n)
 {
-	if (name->empty)
-		log_info("pool %s: %s has addresses again", pool_name(name), name->config->host);
-	name->empty = false;
 	name->retries = 0;
 	name->resolver->answered++;
 	take_addresses(name, answer->addrs, n);
+	if (name->empty)
+		log_info("pool %s: %s has addresses again", pool_name(name), name->config->host);
+	name->empty = false;
 	ask_again(name, (uint64_t)answer->ttl_s * 1000);
 }
 

@@ -1,18 +1,20 @@
 """Backends that are names: what DNS says of them reaches the clients, and its failures do not."""
 
 import contextlib
+import json
 import os
 import re
 import signal
 import socket
 
 import pytest
-from netsite import BACKENDS, GATEWAY6, SERVER4, VIP4, VIP6, Site, wait_until
+from netsite import BACKENDS, GATEWAY6, SERVER4, VIP4, VIP6, Site, build_dir, wait_until
 from netsite.names import NAME, NXDOMAIN, REFUSED, SERVFAIL, ZONE, NamesUnbound, ScriptedDns, wait_asked
 from netsite.told import read_all
 from netsite.web import Clients, outcomes, parse, start_web
 from test_checks import LOCAL, answering, descriptors, is_worker, kind
 from test_pools import PORT, accept, check_served, counter, servers
+from test_refusal import is_refusing
 from wire import access_records, read_exactly, read_header
 
 FRONT = 80
@@ -118,7 +120,7 @@ def test_start_does_not_wait(site, dns, start):
     """Silent DNS: the gateway is ready, clients are reset; as soon as there is an answer they are served."""
     dns.records[NAME] = None
     daemon = start()
-    assert refused(site)
+    assert is_refusing(site) and refused(site)
     wait_said(daemon, f"pool p: {NAME} cannot be looked up: Timeout while contacting DNS servers")
     dns.records[NAME] = [BACKENDS[1]]
     wait_at(daemon, BACKENDS[1])
@@ -148,7 +150,7 @@ def test_no_answer_changes_nothing(site, dns, start, trouble):
 
 @pytest.mark.parametrize("nothing", [NXDOMAIN, []])
 def test_nothing_is_down_and_comes_back(site, dns, start, nothing):
-    """hold = 0s: at once. Connections that there are go on."""
+    """hold = 0s: at once, and clients are refused before they are accepted. Connections that there are go on."""
     dns.records[NAME] = BACKENDS[:1]
     daemon = start(resolve=f'servers = "{SERVER4}" {QUICK} hold = 0s')
     wait_at(daemon, BACKENDS[0])
@@ -158,12 +160,14 @@ def test_nothing_is_down_and_comes_back(site, dns, start, nothing):
             read_header(server)
             dns.records[NAME] = nothing
             wait_said(daemon, f"pool p: {NAME} has no address any more")
-            assert refused(site)
+            with pytest.raises(ConnectionRefusedError):
+                site.client.connect(GATEWAY6, FRONT)
             client.sendall(b"still here")
             assert read_exactly(server, 10) == b"still here"
             server.close()
         dns.records[NAME] = BACKENDS[:1]
         wait_said(daemon, f"pool p: {NAME} has addresses again")
+        wait_until(lambda: not is_refusing(site), "clients are let in")
         check_served(site, listeners)
     assert daemon.stop() == 0
     assert counter(daemon, "names_empty") >= 1 and counter(daemon, "addresses_changed") == 3
@@ -410,3 +414,50 @@ def test_name_on_the_command_line(site, gateway):
     with servers(site, BACKENDS[0]) as listeners:
         check_served(site, listeners)
     assert daemon.stop() == 0
+
+
+def test_status_shows_where_a_name_is(site, dns, start):
+    """Its addresses, and one that it has lost until its last connection has ended."""
+    dns.records[NAME] = BACKENDS[:2]
+    daemon = start(f'backend "{NAME}:{PORT}" {{}} backend "{BACKENDS[3]}:{PORT}" {{ weight = 0 }}')
+    wait_at(daemon, *BACKENDS[:2])
+
+    def shown():
+        told = site.gateway.run([build_dir() / "sixgatectl", "--run-directory", site.dir / "run", "--json", "status"])
+        return {one["address"].partition(":")[0]: (one.get("name"), one["up"], one["live"])
+                for one in json.loads(told.stdout)["pools"][0]["backends"]}
+
+    assert shown() == {BACKENDS[0]: (NAME, True, 0), BACKENDS[1]: (NAME, True, 0), BACKENDS[3]: (None, True, 0)}
+    with servers(site, *BACKENDS[:2]) as listeners, site.client.connect(GATEWAY6, FRONT):
+        index, server = accept(listeners)
+        with server:
+            stays, goes = BACKENDS[1 - index], BACKENDS[index]
+            dns.records[NAME] = [stays]
+            wait_at(daemon, stays)
+            assert shown() == {goes: (NAME, False, 1), stays: (NAME, True, 0), BACKENDS[3]: (None, True, 0)}
+    wait_until(lambda: set(shown()) == {stays, BACKENDS[3]}, "the last connection has ended")
+    assert daemon.stop() == 0
+
+
+def test_doctor_looks_names_up(site, dns):
+    """What is wrong with a name is said, and where it is right its servers are looked at like others."""
+    site.gateway.ip("route add blackhole 203.0.113.7/32")
+    dns.records.update({"good.example": ["203.0.113.7", BACKENDS[0]], "silent.example": None, "many.example": BACKENDS,
+                        "odd.example": ["224.0.0.1"]})
+    hosts = {"good": 8, "silent": 8, "many": 3, "gone": 8, "odd": 8}
+    pool = " ".join(f'backend "{host}.example:{PORT}" {{ addresses = {n} }}' for host, n in hosts.items())
+    config = site.write("doctor.conf", f'''run-directory = "{site.dir}/run"
+        resolve {{ servers = "{SERVER4}" {QUICK} }}
+        listener "l" {{ bind = "[{VIP6}]:{FRONT}" pool = "p" }}
+        pool "p" {{ {pool} }}''')
+    told = site.gateway.run([build_dir() / "sixgatectl", "--config", config, "--json", "doctor"], check=False).stdout
+    found = {(one["check"], one["subject"]): (one["status"], one["text"]) for one in json.loads(told)["checks"]}
+    names = {subject.partition(".")[0]: what for (check, subject), what in found.items() if check == "name"}
+    assert names == {
+        "good": ("ok", f"good.example of p is at {BACKENDS[0]}, 203.0.113.7"),
+        "silent": ("wrong", "silent.example of p cannot be looked up: Timeout while contacting DNS servers"),
+        "many": ("warn", "many.example of p has 4 addresses, of which 1 are left out: write addresses = 4, up to 64"),
+        "gone": ("wrong", "gone.example of p has no address: Domain name not found"),
+        "odd": ("wrong", "odd.example of p has no address: no server can have those that it names"),
+    }
+    assert found["backend", "203.0.113.7"][0] == "wrong" and found["backend", BACKENDS[0]][0] == "ok"
