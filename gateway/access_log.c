@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "ring.h"
+#include "unique_id.h"
 #include "wall_time.h"
 
 static_assert(sizeof(struct access_log_record) <= RING_DATA_MAX, "a record fits in a ring's slot");
@@ -70,16 +71,9 @@ static json_t *json_id(const struct access_log_record *record)
 {
 	size_t len = record->unique_id_len <= ACCESS_LOG_UNIQUE_ID_MAX ? record->unique_id_len
 								       : ACCESS_LOG_UNIQUE_ID_MAX;
-	char text[2 + 2 * ACCESS_LOG_UNIQUE_ID_MAX + 1] = "0x";
-	bool plain = true;
+	char text[UNIQUE_ID_TEXT_MAX];
 
-	for (size_t i = 0; i < len; i++) {
-		uint8_t byte = record->unique_id[i];
-
-		plain = plain && byte > ' ' && byte < 0x7f;
-		snprintf(text + 2 + 2 * i, 3, "%02x", byte);
-	}
-	return plain ? json_stringn((const char *)record->unique_id, len) : json_string(text);
+	return json_string(unique_id_text(record->unique_id, len, text));
 }
 
 /* The members that only some records have. */

@@ -52,6 +52,7 @@ struct config *config_new(void)
 			.hold_ms = 30 * 1000,
 		},
 		.drain_ms = 30 * 1000,
+		.who = { .keep_ms = 10 * 60 * 1000, .entries = 65536 },
 		.log = LOG_TARGET_STDERR,
 		.log_level = LOG_LEVEL_INFO,
 		.access_log = LOG_TARGET_STDOUT,

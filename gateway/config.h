@@ -236,14 +236,21 @@ struct config_resolve {
 	uint32_t hold_ms; /* a name with no address any more keeps those it had for so long */
 };
 
+/* Who stood behind which source address and port. */
+struct config_who {
+	uint32_t keep_ms; /* after the end */
+	uint32_t entries; /* of each worker, of flows that have ended; 0: none are kept at all */
+};
+
 struct config {
 	struct config_network network;
 	struct config_resolve resolve;
 	char *run_directory; /* an absolute path */
 	uint32_t workers;    /* 0 is "auto": one per CPU that we may run on */
 	uint32_t drain_ms;   /* SIGTERM: live flows may finish for so long */
-	uint32_t max_flows;  /* per worker; 0: as many as the open-file limit allows */
-	char *user;	     /* workers run as; NULL: "sixgate" if it exists, else "nobody" */
+	struct config_who who;
+	uint32_t max_flows; /* per worker; 0: as many as the open-file limit allows */
+	char *user;	    /* workers run as; NULL: "sixgate" if it exists, else "nobody" */
 	enum log_target log;
 	int log_level; /* enum log_level of log.h */
 	enum log_target access_log;
@@ -277,6 +284,7 @@ struct config {
 #define CONFIG_NAME_ADDRESSES	   8U /* that a name may have, unless another number is given */
 #define CONFIG_NAME_ADDRESSES_MAX  64U
 #define CONFIG_RESOLVE_SERVERS_MAX 8U
+#define CONFIG_WHO_ENTRIES_MAX	   1048576U
 
 #define CONFIG_RUN_DIRECTORY	 "/run/sixgate"
 #define CONFIG_RUN_DIRECTORY_MAX 255U /* bytes */

@@ -583,11 +583,24 @@ static int check_overlaps(struct parse *parse, cfg_t *cfg)
 	return 0;
 }
 
+static int walk_who(struct parse *parse, cfg_t *cfg)
+{
+	static const struct config_tree_range keep = { 1000, 2592000000U, "1s to 30d" };
+	struct config_who *who = &parse->config->who;
+	int err = config_tree_get_duration(parse->tree, cfg, "keep", &keep, &who->keep_ms);
+
+	return err ? err
+		   : config_tree_get_number(
+			     parse->tree, cfg, "entries", 0, CONFIG_WHO_ENTRIES_MAX, &who->entries);
+}
+
 static int walk(struct parse *parse, cfg_t *cfg)
 {
 	int err;
 
 	err = walk_process(parse, cfg);
+	if (!err && cfg_size(cfg, "who"))
+		err = walk_who(parse, cfg_getsec(cfg, "who"));
 	if (!err)
 		err = walk_log(parse, cfg);
 	if (!err && cfg_size(cfg, "network"))

@@ -325,6 +325,12 @@ static cfg_opt_t resolve_opts[] = {
 	CFG_END(),
 };
 
+static cfg_opt_t who_opts[] = {
+	CFG_STR("keep", NULL, CFGF_NODEFAULT),
+	CFG_STR("entries", NULL, CFGF_NODEFAULT),
+	CFG_END(),
+};
+
 static cfg_opt_t root_opts[] = {
 	CFG_STR("workers", NULL, CFGF_NODEFAULT),
 	CFG_STR("drain", NULL, CFGF_NODEFAULT),
@@ -334,6 +340,7 @@ static cfg_opt_t root_opts[] = {
 	CFG_STR("log", NULL, CFGF_NODEFAULT),
 	CFG_STR("log-level", NULL, CFGF_NODEFAULT),
 	CFG_STR("access-log", NULL, CFGF_NODEFAULT),
+	CFG_SEC("who", who_opts, CFGF_NODEFAULT),
 	CFG_SEC("network", network_opts, CFGF_NODEFAULT),
 	CFG_SEC("resolve", resolve_opts, CFGF_NODEFAULT),
 	CFG_SEC("listener", listener_opts, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
@@ -363,6 +370,7 @@ static cfg_t *make_parser(const char *name)
 	cfg->filename = strdup(name);
 	cfg_set_error_function(cfg, on_error);
 	watch_options(cfg, "", root_opts);
+	watch_options(cfg, "who|", who_opts);
 	watch_options(cfg, "network|", network_opts);
 	watch_options(cfg, "resolve|", resolve_opts);
 	watch_options(cfg, "listener|", listener_opts);

@@ -32,6 +32,7 @@ void flow_table_init(struct flow_table *table, struct loop *loop, struct stats *
 void flow_table_destroy(struct flow_table *table)
 {
 	assert(list_empty(&table->live));
+	who_writer_destroy(&table->who);
 	slab_destroy(&table->slab);
 }
 
@@ -132,6 +133,38 @@ static void flow_record(const struct flow_table *table, const struct flow *flow,
 		table->ring, table->ring_wake_fd, ACCESS_LOG_RING_RECORD, &record, sizeof(record));
 }
 
+static void flow_leave(struct flow_table *table, struct flow *flow)
+{
+	if (flow->who)
+		who_end(&table->who, flow->who, clock_wall_us());
+	flow->who = 0;
+}
+
+void flow_set_out(struct flow_table *table, struct flow *flow)
+{
+	uint8_t id[ACCESS_LOG_UNIQUE_ID_MAX];
+	struct who_entry entry;
+	size_t len;
+
+	if (!table->who.who)
+		return;
+	flow_leave(table, flow);
+	entry = (struct who_entry){
+		.listener = flow->listener,
+		.client = flow->client,
+		.local = flow->local,
+		.source = flow->source,
+		.backend = flow->backend,
+		.began_us = clock_wall_us(),
+	};
+	len = flow_unique_id(table, flow, id);
+	if (len <= WHO_ID_MAX) {
+		memcpy(entry.unique_id, id, len);
+		entry.unique_id_len = (uint8_t)len;
+	}
+	flow->who = who_begin(&table->who, &entry, table->loop->now_ms);
+}
+
 void flow_set_backend(struct flow *flow, struct pool *pool, uint16_t backend)
 {
 	if (flow->pool)
@@ -173,6 +206,7 @@ void flow_end(
 	flow_set_backend(flow, NULL, 0);
 	if (flow->place.held)
 		client_limits_give(table->limits, table->worker, &flow->place);
+	flow_leave(table, flow);
 	if (table->ring)
 		flow_record(table, flow, end, by);
 	stats_add(table->stats, STATS_ENDED_CLOSED + (unsigned)end, 1);

@@ -23,6 +23,7 @@
 #include "stats.h"
 #include "stream.h"
 #include "unique_id.h"
+#include "who.h"
 
 enum flow_side_id { FLOW_CLIENT, FLOW_BACKEND, FLOW_SIDES };
 
@@ -104,6 +105,7 @@ struct flow {
 	uint64_t attempt_ms;	     /* FLOW_CONNECTING: when the backend was tried */
 	uint16_t tried[CONFIG_ATTEMPTS_MAX]; /* backends of the pool; the last one is the flow's */
 	uint8_t n_tried;
+	uint32_t who; /* of table->who; 0: no entry */
 
 	uint8_t state;	   /* enum flow_state */
 	uint8_t identity;  /* enum identity: what the server is told of this client */
@@ -125,6 +127,7 @@ struct flow_table {
 	int ring_wake_fd;	      /* eventfd of its reader */
 	uint16_t worker;
 	struct unique_id_source ids;
+	struct who_writer who;
 };
 
 /* limit: flows at a time. */
@@ -153,6 +156,9 @@ static inline bool flow_is_session(const struct flow *flow)
  */
 void flow_end(struct flow_table *table, struct flow *flow, enum access_log_end end,
 	enum access_log_by by);
+
+/* It has set out for its backend from a source that is known: who_find() finds it from now on. */
+void flow_set_out(struct flow_table *table, struct flow *flow);
 
 /*
  * The flow goes to the pool's backend now, as which it was counted by pool_take(); what it had

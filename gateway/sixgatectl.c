@@ -11,6 +11,7 @@
 #include "ctl_client.h"
 #include "ctl_net.h"
 #include "ctl_status.h"
+#include "ctl_who.h"
 #include "doctor.h"
 
 #define DEFAULT_CONFIG "/etc/sixgate/sixgated.conf"
@@ -41,6 +42,16 @@ static const struct option common_options[] = {
 /* What is asked of a gateway that runs. */
 static const struct ctl_command control_commands[] = {
 	{ .name = "status", .print = ctl_status_print },
+	{
+		.name = "who",
+		.params = {
+			{ "source", CONTROL_TEXT, .positional = true, .required = true },
+			{ "backend", CONTROL_TEXT, .positional = false, .required = false },
+			{ "protocol", CONTROL_TEXT, .positional = false, .required = false },
+			{ "at", CONTROL_TEXT, .positional = false, .required = false },
+		},
+		.print = ctl_who_print,
+	},
 };
 
 static const char usage_text[] =
@@ -48,6 +59,8 @@ static const char usage_text[] =
 	"       sixgatectl [--config FILE | --run-directory DIR] [--json] net teardown\n"
 	"       sixgatectl [--config FILE] [--json] [--no-connect] doctor\n"
 	"       sixgatectl [WHERE] [--json] status\n"
+	"       sixgatectl [WHERE] [--json] who SOURCE:PORT [--backend ADDRESS[:PORT]]\n"
+	"                  [--protocol tcp|udp] [--at TIME]\n"
 	"       sixgatectl --help | --version\n"
 	"\n"
 	"Asks a gateway that runs; shows, makes and undoes what it needs in the kernel, and says\n"

@@ -65,6 +65,8 @@ static const char *const names[] = {
 	"dropped_stranger",
 	"icmp_sent",
 	"icmp_limited",
+	"who_overwritten",
+	"who_untracked",
 	"live_flows",
 };
 static_assert(sizeof(names) / sizeof(names[0]) == STATS_COUNT, "a name a counter");

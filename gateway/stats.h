@@ -72,6 +72,8 @@ enum stats_counter {
 	STATS_DROPPED_STRANGER,	     /* came to a server's socket from somebody else */
 	STATS_ICMP_SENT,	     /* errors told to UDP clients */
 	STATS_ICMP_LIMITED,	     /* errors not told, as there were too many */
+	STATS_WHO_OVERWRITTEN,	     /* entries of "who", before their time was over */
+	STATS_WHO_UNTRACKED,	     /* flows without an entry, as all are live */
 	STATS_LIVE_FLOWS,	     /* gauge */
 	STATS_COUNT
 };

@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -18,10 +17,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "access_file.h"
 #include "broker.h"
 #include "checker.h"
 #include "clock.h"
 #include "control.h"
+#include "control_who.h"
 #include "guard.h"
 #include "journal.h"
 #include "log.h"
@@ -98,6 +99,8 @@ struct supervisor {
 	struct client_limits *limits; /* NULL: no listener has any */
 	struct checker *checker;
 	struct control *control;
+	struct who *who; /* NULL: it is switched off */
+	struct control_who who_command;
 	uint64_t started_ms;
 	struct guard *guard; /* NULL: none, or not any more */
 	struct resolver *resolver;
@@ -149,45 +152,6 @@ static void log_counters(const struct supervisor *supervisor)
 	resolver_log(supervisor->resolver);
 	control_log(supervisor->control);
 	guard_log(supervisor->guard);
-}
-
-/* Does not wait for a FIFO's reader, here; the logger's writes may wait. */
-static int open_access_file(const char *path, int *ret_fd)
-{
-	int fd =
-		open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
-
-	if (fd < 0)
-		return -errno;
-	if (fcntl(fd, F_SETFL, O_APPEND) < 0) {
-		int err = -errno;
-
-		close(fd);
-		return err;
-	}
-	*ret_fd = fd;
-	return 0;
-}
-
-/* Stdout and stderr are used as they are; a file is opened for appending. */
-static int open_access_log(const struct config *config, int *ret_fd)
-{
-	switch (config->access_log) {
-	case LOG_TARGET_STDOUT:
-		*ret_fd = STDOUT_FILENO;
-		return 0;
-	case LOG_TARGET_STDERR:
-		*ret_fd = STDERR_FILENO;
-		return 0;
-	case LOG_TARGET_FILE:
-		return open_access_file(config->access_log_path, ret_fd);
-	case LOG_TARGET_OFF:
-	case LOG_TARGET_JOURNAL:
-	case LOG_TARGET_COUNT:
-		break;
-	}
-	*ret_fd = -1;
-	return 0;
 }
 
 static void close_access_log(struct supervisor *supervisor)
@@ -254,6 +218,7 @@ static int worker_child(struct supervisor *supervisor, size_t index, int channel
 		.n_udp = supervisor->sockets.n_udp,
 		.udp_shared = supervisor->udp,
 		.pools = supervisor->pools,
+		.who = supervisor->who,
 		.limits = supervisor->limits,
 	};
 
@@ -513,6 +478,7 @@ static void worker_died(struct supervisor *supervisor, struct child *child, int 
 	snprintf(what, sizeof(what), "worker %u", (unsigned)child->index);
 	child_close_channel(child);
 	child->deaths++;
+	who_bury(supervisor->who, child->index, clock_wall_us());
 	if (supervisor->state != DRAINING || status != 0)
 		log_death(child, what, status);
 	child->pid = 0;
@@ -571,7 +537,7 @@ static void reopen_access_log(struct supervisor *supervisor)
 {
 	int fd = -1, err;
 
-	err = open_access_log(supervisor->config, &fd);
+	err = access_file_open(supervisor->config, &fd);
 	if (err) {
 		log_error("access log %s: %s; the old file is kept",
 			supervisor->config->access_log_path, strerror(-err));
@@ -663,6 +629,13 @@ static int start_control(struct supervisor *supervisor)
 	if (!supervisor->control)
 		return -ENOMEM;
 	control_add(supervisor->control, &status);
+	supervisor->who_command = (struct control_who){
+		.config = supervisor->config,
+		.who = supervisor->who,
+		.stats = supervisor->stats,
+		.n_workers = supervisor->n_workers,
+	};
+	control_who_add(supervisor->control, &supervisor->who_command);
 	(void)control_open(supervisor->control, supervisor->config->run_directory);
 	return 0;
 }
@@ -731,6 +704,7 @@ static int make_shared(struct supervisor *supervisor)
 		if (!supervisor->rings[i])
 			return -ENOMEM;
 	}
+	supervisor->who = who_create(supervisor->config, n);
 	supervisor->logger_wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	return supervisor->logger_wake_fd < 0 ? -errno : 0;
 }
@@ -759,7 +733,7 @@ static int supervisor_start(struct supervisor *supervisor)
 			config->user ? config->user : "nobody");
 		return -ENOENT;
 	}
-	err = open_access_log(config, &supervisor->access_fd);
+	err = access_file_open(config, &supervisor->access_fd);
 	if (err) {
 		log_error("access log %s: %s; name a file that can be written",
 			config->access_log_path, strerror(-err));
@@ -825,6 +799,7 @@ static void supervisor_cleanup(struct supervisor *supervisor)
 			ring_destroy(supervisor->rings[i]);
 	stats_destroy(supervisor->stats, supervisor->n_workers);
 	pool_state_destroy(supervisor->pools);
+	who_destroy(supervisor->who);
 	client_limits_destroy(supervisor->limits);
 	free(supervisor->rings);
 	free(supervisor->workers);

@@ -340,9 +340,11 @@ static int attempt(struct tcp_relay *relay, struct flow *flow)
 	flow_set_backend(flow, target.pool, target.backend);
 	flow->attempt_ms = relay->loop->now_ms;
 	err = tcp_connect_start(relay->loop, flow, EVENTS);
-	if (!err)
-		loop_timer_set(relay->loop, &flow->timer, tcp_connect_attempt_deadline(flow));
-	return err;
+	if (err)
+		return err;
+	flow_set_out(relay->flows, flow);
+	loop_timer_set(relay->loop, &flow->timer, tcp_connect_attempt_deadline(flow));
+	return 0;
 }
 
 /* The backend could not be reached: on to another, or that was it. */

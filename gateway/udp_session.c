@@ -356,7 +356,10 @@ static int fill(struct udp_sessions *sessions, struct udp_listener *listener, st
 		return err;
 	flow->backend = target.addr;
 	flow_set_backend(flow, target.pool, target.backend);
-	return open_somewhere(sessions, flow);
+	err = open_somewhere(sessions, flow);
+	if (!err)
+		flow_set_out(sessions->flows, flow);
+	return err;
 }
 
 /* Looked at first: a flood meets this limit sooner than any other. */

@@ -1,6 +1,9 @@
 #include "unique_id.h"
 
 #include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/random.h>
 
 int unique_id_init(struct unique_id_source *source)
@@ -27,4 +30,22 @@ void unique_id_format(
 {
 	put(source->random, buf);
 	put(number, buf + 16);
+}
+
+const char *unique_id_text(const uint8_t *id, size_t len, char buf[UNIQUE_ID_TEXT_MAX])
+{
+	bool plain = true;
+
+	len = len < UNIQUE_ID_TEXT_MAX / 2 - 1 ? len : UNIQUE_ID_TEXT_MAX / 2 - 1;
+	for (size_t i = 0; i < len; i++)
+		plain = plain && id[i] > ' ' && id[i] < 0x7f;
+	if (plain) {
+		memcpy(buf, id, len);
+		buf[len] = '\0';
+		return buf;
+	}
+	memcpy(buf, "0x", 3);
+	for (size_t i = 0; i < len; i++)
+		snprintf(buf + 2 + 2 * i, 3, "%02x", id[i]);
+	return buf;
 }

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 
 #define UNIQUE_ID_LEN 32U
@@ -27,3 +28,7 @@ static inline uint64_t unique_id_next(struct unique_id_source *source)
 /* UNIQUE_ID_LEN digits, without a NUL. */
 void unique_id_format(
 	const struct unique_id_source *source, uint64_t number, uint8_t buf[UNIQUE_ID_LEN]);
+
+/* For people: as it is if it can be printed and has no space, or else "0x" and its bytes. */
+#define UNIQUE_ID_TEXT_MAX 259 /* for 128 bytes, which is as long as one may be */
+const char *unique_id_text(const uint8_t *id, size_t len, char buf[UNIQUE_ID_TEXT_MAX]);

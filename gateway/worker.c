@@ -251,6 +251,9 @@ static int start_relays(struct worker *worker)
 	pool_state_clear_worker(setup->pools, setup->index);
 	if (setup->limits)
 		client_limits_recover(setup->limits, setup->index);
+	err = who_writer_init(&worker->flows.who, setup->who, setup->index, setup->stats);
+	if (err)
+		return err;
 	err = target_set_init(&worker->targets, setup->config, setup->pools, setup->index);
 	if (err)
 		return err;

@@ -37,6 +37,7 @@ struct worker_setup {
 	struct udp_shared udp_shared; /* for these */
 	struct pool_state *pools;
 	struct client_limits *limits; /* NULL: there are none */
+	struct who *who;	      /* NULL: it is switched off */
 };
 
 /* Serves until told to end; the process's exit status. If the channel closes, it drains. */

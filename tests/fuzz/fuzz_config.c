@@ -88,6 +88,12 @@ static void check_names(const struct config_pool *pool)
 	}
 }
 
+static void check_who(const struct config_who *who)
+{
+	REQUIRE(who->keep_ms >= 1000 && who->keep_ms <= 30 * DAY_MS);
+	REQUIRE(who->entries <= CONFIG_WHO_ENTRIES_MAX);
+}
+
 static void check_resolve(const struct config_resolve *resolve)
 {
 	REQUIRE(resolve->n_servers <= CONFIG_RESOLVE_SERVERS_MAX);
@@ -277,6 +283,7 @@ static void check_config(const struct config *config)
 	REQUIRE(config->n_pools <= CONFIG_POOLS_MAX);
 	REQUIRE(config->run_directory && config->run_directory[0] == '/');
 	check_network(&config->network);
+	check_who(&config->who);
 	check_resolve(&config->resolve);
 	for (size_t i = 0; i < config->n_listeners; i++)
 		check_listener(config, &config->listeners[i]);

@@ -1,0 +1,27 @@
+/*
+ * control_who - the control command "who": text in, entries of who.h out, as JSON.
+ *
+ * Arguments: source, like "10.0.0.5:41234"; and, to tell several answers apart, backend, protocol
+ * and at (wall_time.h). sixgatectl(8) has the keys of the result.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include "control.h"
+#include "stats.h"
+#include "who.h"
+
+/* A server's clock may differ so much, and its log may be written so late. */
+#define CONTROL_WHO_SLACK_US 2000000U
+#define CONTROL_WHO_ANSWERS  64U /* the latest ones, if there are more */
+
+struct control_who {
+	const struct config *config;
+	const struct who *who; /* NULL: it is switched off, or there was no memory */
+	const struct stats *stats;
+	size_t n_workers;
+};
+
+/* It must outlive the control. */
+void control_who_add(struct control *control, struct control_who *who);

@@ -1,0 +1,404 @@
+#include "who.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+/*
+ * Theory of operation
+ *
+ *  never used ──begin──► live ──end──► ended ──begin of another, entries later──► live
+ *
+ * A slot is written whole once for each flow, and its end is one store more. Slots that have never
+ * been used are taken in their order as long as fewer than "entries" have ended; from then on the
+ * one that ended first is used again. There are slots for all flows and for "entries" besides, but
+ * only those that were ever needed at a time cost memory. Which has ended when is known to the
+ * worker alone, in a list; a successor makes that anew from the times.
+ *
+ * Each slot has one writer. Its sequence is odd while it is written, and readers that have seen it
+ * change look again. The keys, eight bytes each, lie apart, so that a reader can walk all of them:
+ * a key says which entry is worth a look, and the entry says whether it is the right one.
+ *
+ * A worker that is killed while it writes leaves an odd sequence; who_bury() clears such a slot, so
+ * that nothing half-written is ever told.
+ */
+#define READ_TRIES 1000U /* a writer that takes longer than that has been stopped */
+
+struct slot {
+	uint32_t sequence;
+	uint16_t listener;
+	uint8_t id_len;
+	uint64_t began_us;
+	uint64_t ended_us; /* 0: live */
+	uint32_t source, backend;
+	uint16_t source_port, backend_port; /* like the addresses in network order */
+	struct sockaddr_any client;
+	struct sockaddr_any local;
+	uint8_t id[WHO_ID_MAX];
+};
+
+struct table {
+	uint32_t used; /* slots that have ever been */
+};
+
+struct who {
+	const struct config *config;
+	size_t n_workers;
+	size_t n_slots; /* of each */
+	size_t size;	/* of a worker's part, bytes */
+	char *memory;
+};
+
+/* ---- memory ---- */
+
+static size_t keys_at(void)
+{
+	return sizeof(uint64_t);
+}
+
+static size_t slots_at(const struct who *who)
+{
+	return (keys_at() + who->n_slots * sizeof(uint64_t) + 63) & ~(size_t)63;
+}
+
+static struct table *table_of(const struct who *who, size_t worker)
+{
+	return (struct table *)(void *)(who->memory + worker * who->size);
+}
+
+static uint64_t *key_of(const struct who *who, size_t worker, size_t i)
+{
+	return (uint64_t *)(void *)(who->memory + worker * who->size + keys_at()) + i;
+}
+
+static struct slot *slot_of(const struct who *who, size_t worker, size_t i)
+{
+	return (struct slot *)(void *)(who->memory + worker * who->size + slots_at(who)) + i;
+}
+
+/* A worker that went mad may have written anything. */
+static uint32_t used_of(const struct who *who, size_t worker)
+{
+	uint32_t used = __atomic_load_n(&table_of(who, worker)->used, __ATOMIC_ACQUIRE);
+
+	return used <= who->n_slots ? used : (uint32_t)who->n_slots;
+}
+
+static size_t flows_of_worker(const struct config *config)
+{
+	size_t flows = config->max_flows ? config->max_flows : WHO_FLOWS_MAX;
+	struct rlimit limit;
+
+	if (flows > WHO_FLOWS_MAX)
+		flows = WHO_FLOWS_MAX;
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < flows)
+		flows = limit.rlim_cur;
+	return flows;
+}
+
+static struct who *make(const struct config *config, size_t n_workers)
+{
+	struct who *who = calloc(1, sizeof(*who));
+	void *memory;
+
+	if (!who)
+		return NULL;
+	who->config = config;
+	who->n_workers = n_workers;
+	who->n_slots = flows_of_worker(config) + config->who.entries;
+	who->size = (slots_at(who) + who->n_slots * sizeof(struct slot) + 4095) & ~(size_t)4095;
+	memory = mmap(NULL, n_workers * who->size, PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (memory == MAP_FAILED) {
+		free(who);
+		return NULL;
+	}
+	who->memory = memory;
+	return who;
+}
+
+struct who *who_create(const struct config *config, size_t n_workers)
+{
+	struct who *who = config->who.entries ? make(config, n_workers) : NULL;
+
+	if (!who && config->who.entries)
+		log_warning("who: no memory for %u entries of each worker: it is switched off; "
+			    "lower 'entries' in the section 'who'",
+			config->who.entries);
+	return who;
+}
+
+void who_destroy(struct who *who)
+{
+	if (!who)
+		return;
+	munmap(who->memory, who->n_workers * who->size);
+	free(who);
+}
+
+static uint64_t make_key(uint32_t addr, uint16_t port, uint8_t protocol)
+{
+	return (uint64_t)addr << 32 | (uint64_t)port << 16 | protocol;
+}
+
+/* ---- the worker ---- */
+
+static void append_ended(struct who_writer *writer, uint32_t i)
+{
+	if (writer->n_ended++ == 0)
+		writer->oldest = i;
+	else
+		writer->next[writer->newest] = i;
+	writer->newest = i;
+}
+
+struct left {
+	uint64_t ended_us;
+	uint32_t i;
+};
+
+static int compare_left(const void *a, const void *b)
+{
+	const struct left *x = a, *y = b;
+
+	return (x->ended_us > y->ended_us) - (x->ended_us < y->ended_us);
+}
+
+static int take_over(struct who_writer *writer)
+{
+	uint32_t used = used_of(writer->who, writer->worker);
+	struct left *left = calloc(used + 1U, sizeof(*left));
+
+	if (!left)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < used; i++)
+		left[i] = (struct left){ slot_of(writer->who, writer->worker, i)->ended_us, i };
+	qsort(left, used, sizeof(*left), compare_left);
+	for (uint32_t i = 0; i < used; i++)
+		append_ended(writer, left[i].i);
+	free(left);
+	return 0;
+}
+
+int who_writer_init(struct who_writer *writer, struct who *who, size_t worker, struct stats *stats)
+{
+	int err;
+
+	*writer = (struct who_writer){ .who = who, .worker = worker, .stats = stats };
+	if (!who)
+		return 0;
+	writer->next = calloc(who->n_slots, sizeof(*writer->next));
+	err = writer->next ? take_over(writer) : -ENOMEM;
+	if (err)
+		who_writer_destroy(writer);
+	return err;
+}
+
+void who_writer_destroy(struct who_writer *writer)
+{
+	free(writer->next);
+	writer->next = NULL;
+	writer->who = NULL;
+}
+
+/* What stood in the slot is forgotten, perhaps too early. */
+static void count_overwritten(
+	struct who_writer *writer, const struct slot *slot, uint64_t now_us, uint64_t now_ms)
+{
+	const struct config_who *config = &writer->who->config->who;
+	unsigned suppressed = 0;
+
+	if (slot->ended_us + config->keep_ms * UINT64_C(1000) <= now_us)
+		return;
+	stats_add(writer->stats, STATS_WHO_OVERWRITTEN, 1);
+	if (log_allowed(&writer->overwritten_log, now_ms, &suppressed))
+		log_warning("who: an entry is overwritten %llu s after its end, before 'keep' is "
+			    "over: raise 'entries', %u now (%u more like this)",
+			(unsigned long long)((now_us - slot->ended_us) / 1000000U), config->entries,
+			suppressed);
+}
+
+/* A slot that may be written; -1: none is left. */
+static int64_t take_slot(struct who_writer *writer, uint64_t now_us, uint64_t now_ms)
+{
+	struct who *who = writer->who;
+	struct table *table = table_of(who, writer->worker);
+	uint32_t i = table->used;
+
+	if (writer->n_ended < who->config->who.entries && i < who->n_slots) {
+		__atomic_store_n(&table->used, i + 1, __ATOMIC_RELEASE);
+		return i;
+	}
+	if (writer->n_ended == 0)
+		return -1;
+	i = writer->oldest;
+	writer->oldest = writer->next[i];
+	writer->n_ended--;
+	count_overwritten(writer, slot_of(who, writer->worker, i), now_us, now_ms);
+	return i;
+}
+
+uint32_t who_begin(struct who_writer *writer, const struct who_entry *entry, uint64_t now_ms)
+{
+	struct who *who = writer->who;
+	struct slot *slot;
+	int64_t i;
+
+	if (!who)
+		return 0;
+	i = take_slot(writer, entry->began_us, now_ms);
+	if (i < 0) {
+		stats_add(writer->stats, STATS_WHO_UNTRACKED, 1);
+		return 0;
+	}
+	slot = slot_of(who, writer->worker, (size_t)i);
+	__atomic_store_n(&slot->sequence, slot->sequence + 1, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+	slot->listener = (uint16_t)(entry->listener - who->config->listeners);
+	slot->began_us = entry->began_us;
+	__atomic_store_n(&slot->ended_us, 0, __ATOMIC_RELAXED);
+	slot->source = entry->source.in.sin_addr.s_addr;
+	slot->source_port = entry->source.in.sin_port;
+	slot->backend = entry->backend.in.sin_addr.s_addr;
+	slot->backend_port = entry->backend.in.sin_port;
+	slot->id_len = entry->unique_id_len;
+	memcpy(slot->id, entry->unique_id, entry->unique_id_len);
+	slot->client = entry->client;
+	slot->local = entry->local;
+	__atomic_store_n(key_of(who, writer->worker, (size_t)i),
+		make_key(slot->source, slot->source_port, entry->listener->protocol),
+		__ATOMIC_RELAXED);
+	__atomic_store_n(&slot->sequence, slot->sequence + 1, __ATOMIC_RELEASE);
+	return (uint32_t)i + 1;
+}
+
+void who_end(struct who_writer *writer, uint32_t slot, uint64_t now_us)
+{
+	if (slot == 0)
+		return;
+	__atomic_store_n(&slot_of(writer->who, writer->worker, slot - 1)->ended_us, now_us,
+		__ATOMIC_RELEASE);
+	append_ended(writer, slot - 1);
+}
+
+/* ---- the supervisor ---- */
+
+void who_bury(struct who *who, size_t worker, uint64_t now_us)
+{
+	uint32_t used = who ? used_of(who, worker) : 0;
+
+	for (uint32_t i = 0; i < used; i++) {
+		struct slot *slot = slot_of(who, worker, i);
+
+		if (slot->sequence % 2 != 0 || *key_of(who, worker, i) == 0) {
+			*key_of(who, worker, i) = 0;
+			slot->ended_us = 1; /* nothing in it: the first to be used again */
+			slot->sequence += slot->sequence % 2;
+		} else if (slot->ended_us == 0) {
+			slot->ended_us = now_us;
+		}
+	}
+}
+
+/* The slot as one writer has left it; false: it is being written all the time. */
+static bool read_slot(const struct slot *slot, struct slot *ret)
+{
+	for (unsigned i = 0; i < READ_TRIES; i++) {
+		uint32_t before = __atomic_load_n(&slot->sequence, __ATOMIC_ACQUIRE);
+
+		if (before % 2 != 0)
+			continue;
+		memcpy(ret, slot, sizeof(*ret));
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+		if (__atomic_load_n(&slot->sequence, __ATOMIC_RELAXED) == before)
+			return true;
+	}
+	return false;
+}
+
+static struct sockaddr_any address_of(uint32_t addr, uint16_t port)
+{
+	return (struct sockaddr_any){
+		.in = { .sin_family = AF_INET, .sin_addr.s_addr = addr, .sin_port = port },
+	};
+}
+
+static struct who_entry entry_of(const struct who *who, const struct slot *slot)
+{
+	struct who_entry entry = {
+		.listener = &who->config->listeners[slot->listener],
+		.client = slot->client,
+		.local = slot->local,
+		.source = address_of(slot->source, slot->source_port),
+		.backend = address_of(slot->backend, slot->backend_port),
+		.began_us = slot->began_us,
+		.ended_us = slot->ended_us,
+		.unique_id_len = slot->id_len < WHO_ID_MAX ? slot->id_len : WHO_ID_MAX,
+	};
+
+	memcpy(entry.unique_id, slot->id, WHO_ID_MAX);
+	return entry;
+}
+
+static bool is_meant(const struct who *who, const struct slot *slot, const struct who_query *query)
+{
+	const struct in_addr *backend = &query->backend.in.sin_addr;
+	uint64_t keep_us = who->config->who.keep_ms * UINT64_C(1000);
+	bool live = slot->ended_us == 0;
+
+	if (slot->source != query->source.in.sin_addr.s_addr ||
+		slot->source_port != query->source.in.sin_port ||
+		slot->listener >= who->config->n_listeners)
+		return false;
+	if (!live && slot->ended_us + keep_us < query->now_us)
+		return false;
+	if (sockaddr_family(&query->backend) == AF_INET &&
+		(slot->backend != backend->s_addr ||
+			(query->backend.in.sin_port &&
+				slot->backend_port != query->backend.in.sin_port)))
+		return false;
+	return !query->to_us ||
+	       (slot->began_us <= query->to_us && (live || slot->ended_us >= query->from_us));
+}
+
+/* Puts the entry into its place among n; the last one of max falls out. */
+static void insert(struct who_entry *entries, size_t n, size_t max, const struct who_entry *entry)
+{
+	size_t i = n < max ? n : max;
+
+	while (i > 0 && entries[i - 1].began_us < entry->began_us) {
+		if (i < max)
+			entries[i] = entries[i - 1];
+		i--;
+	}
+	if (i < max)
+		entries[i] = *entry;
+}
+
+size_t who_find(
+	const struct who *who, const struct who_query *query, struct who_entry *ret, size_t max)
+{
+	uint64_t key = make_key(
+		query->source.in.sin_addr.s_addr, query->source.in.sin_port, query->protocol);
+	uint64_t mask = query->protocol ? UINT64_MAX : ~UINT64_C(0xff);
+	struct who_entry entry;
+	struct slot slot;
+	size_t n = 0;
+
+	for (size_t worker = 0; worker < who->n_workers; worker++) {
+		uint32_t used = used_of(who, worker);
+
+		for (uint32_t i = 0; i < used; i++) {
+			uint64_t found = __atomic_load_n(key_of(who, worker, i), __ATOMIC_RELAXED);
+
+			if ((found & mask) != key || !read_slot(slot_of(who, worker, i), &slot) ||
+				!is_meant(who, &slot, query))
+				continue;
+			entry = entry_of(who, &slot);
+			insert(ret, n++, max, &entry);
+		}
+	}
+	return n;
+}

@@ -1,0 +1,88 @@
+/*
+ * who - which client stands, or stood, behind a source address and port of the gateway's: for
+ * servers that know nobody else.
+ *
+ * A table in shared memory for each worker, made before the workers are forked. The worker writes
+ * an entry when it sets out for a server, and the time when that is over; the supervisor reads the
+ * tables of all, also those that workers have left behind.
+ *
+ * Times are microseconds of the wall clock, since servers' logs have that.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config.h"
+#include "log.h"
+#include "sockaddr.h"
+#include "stats.h"
+
+#define WHO_FLOWS_MAX 1048576U /* live flows of a worker that have an entry */
+
+#define WHO_ID_MAX 64U /* bytes; longer unique ids are in the access log only */
+
+struct who;
+
+/* What there is to tell of a flow. source and backend are AF_INET. */
+struct who_entry {
+	const struct config_listener *listener;
+	struct sockaddr_any client;
+	struct sockaddr_any local;
+	struct sockaddr_any source;
+	struct sockaddr_any backend;
+	uint64_t began_us;
+	uint64_t ended_us; /* 0: it is live */
+	uint8_t unique_id[WHO_ID_MAX];
+	uint8_t unique_id_len; /* 0: it has none */
+};
+
+/*
+ * For as many live flows as a worker can have, by the configuration and the limit of open files.
+ * NULL if config says 0 entries, or without memory, after a line in the log.
+ */
+struct who *who_create(const struct config *config, size_t n_workers);
+/* Takes NULL, like who_bury(). */
+void who_destroy(struct who *who);
+
+/* ---- for a worker ---- */
+
+struct who_writer {
+	struct who *who; /* NULL: it is switched off */
+	size_t worker;
+	struct stats *stats;
+	uint32_t *next; /* of the ended ones: the one that ended after it */
+	uint32_t oldest, newest;
+	size_t n_ended;
+	struct log_limit overwritten_log;
+};
+
+/* Takes over what a predecessor has left. who may be NULL. 0 or -ENOMEM. */
+int who_writer_init(struct who_writer *writer, struct who *who, size_t worker, struct stats *stats);
+void who_writer_destroy(struct who_writer *writer);
+
+/*
+ * The flow has begun: began_us counts, and ended_us does not. What to call who_end() with, never 0;
+ * or 0, there is no entry.
+ */
+uint32_t who_begin(struct who_writer *writer, const struct who_entry *entry, uint64_t now_ms);
+/* Takes 0. */
+void who_end(struct who_writer *writer, uint32_t slot, uint64_t now_us);
+
+/* ---- for the supervisor ---- */
+
+/* The worker is dead: all its flows have ended now. Before its successor begins. */
+void who_bury(struct who *who, size_t worker, uint64_t now_us);
+
+struct who_query {
+	struct sockaddr_any source;  /* AF_INET, with a port */
+	struct sockaddr_any backend; /* family 0: any; port 0: any of that address */
+	uint8_t protocol;	     /* 0: any */
+	uint64_t from_us, to_us;     /* live at any time of these; 0, 0: at all */
+	uint64_t now_us;
+};
+
+/* Up to max entries, the one that began last first. Returns how many there were in all. */
+size_t who_find(
+	const struct who *who, const struct who_query *query, struct who_entry *ret, size_t max);
