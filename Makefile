@@ -185,7 +185,7 @@ format-check:
 install: all
 	install -d $(addprefix $(DESTDIR),$(bindir) $(sbindir) $(libdir)/pkgconfig $(includedir) \
 		$(mandir)/man1 $(mandir)/man3 $(mandir)/man5 $(mandir)/man8 $(completiondir) \
-		$(sysconfdir)/iproute2/rt_protos.d)
+		$(sysconfdir)/iproute2/rt_protos.d $(sysconfdir)/fail2ban/action.d)
 	install -m 755 $(B)/proxyhdr $(DESTDIR)$(bindir)/
 	install -m 755 $(B)/sixgated $(B)/sixgatectl $(DESTDIR)$(sbindir)/
 	install -m 644 $(B)/libproxyhdr.a $(DESTDIR)$(libdir)/
@@ -199,6 +199,7 @@ install: all
 	install -m 644 gateway/sixgated.8 gateway/sixgatectl.8 $(DESTDIR)$(mandir)/man8/
 	install -m 644 gateway/sixgatectl.bash $(DESTDIR)$(completiondir)/sixgatectl
 	install -m 644 netlink/rt_protos.conf $(DESTDIR)$(sysconfdir)/iproute2/rt_protos.d/sixgate.conf
+	install -m 644 gateway/fail2ban.conf $(DESTDIR)$(sysconfdir)/fail2ban/action.d/sixgate.conf
 
 clean:
 	rm -rf build build-asan build-clang build-fuzz

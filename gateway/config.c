@@ -44,6 +44,7 @@ struct config *config_new(void)
 			.receive_buffer = CONFIG_NET_BUFFER,
 		},
 		.run_directory = strdup(CONFIG_RUN_DIRECTORY),
+		.state_directory = strdup(CONFIG_STATE_DIRECTORY),
 		.resolve = {
 			.interval_min_ms = 1000,
 			.interval_max_ms = 60 * 1000,
@@ -57,8 +58,8 @@ struct config *config_new(void)
 		.log_level = LOG_LEVEL_INFO,
 		.access_log = LOG_TARGET_STDOUT,
 	};
-	if (!config->run_directory) {
-		free(config);
+	if (!config->run_directory || !config->state_directory) {
+		config_free(config);
 		return NULL;
 	}
 	return config;
@@ -94,6 +95,7 @@ void config_free(struct config *config)
 	free(config->network.addrs);
 	free(config->network.sources);
 	free(config->run_directory);
+	free(config->state_directory);
 	free(config->user);
 	free(config->access_log_path);
 	free(config);
@@ -437,6 +439,15 @@ int config_set_run_directory(struct config *config, const char *text, const char
 		return -EINVAL;
 	}
 	return replace_string(&config->run_directory, text);
+}
+
+int config_set_state_directory(struct config *config, const char *text, const char **ret_reason)
+{
+	if (text[0] != '/' || strlen(text) > CONFIG_RUN_DIRECTORY_MAX) {
+		*ret_reason = "state-directory is a path from / on, of up to 255 characters";
+		return -EINVAL;
+	}
+	return replace_string(&config->state_directory, text);
 }
 
 /* As the kernel judges names of interfaces. */

@@ -245,9 +245,10 @@ struct config_who {
 struct config {
 	struct config_network network;
 	struct config_resolve resolve;
-	char *run_directory; /* an absolute path */
-	uint32_t workers;    /* 0 is "auto": one per CPU that we may run on */
-	uint32_t drain_ms;   /* SIGTERM: live flows may finish for so long */
+	char *run_directory;   /* an absolute path */
+	char *state_directory; /* the same; of what outlives the gateway */
+	uint32_t workers;      /* 0 is "auto": one per CPU that we may run on */
+	uint32_t drain_ms;     /* SIGTERM: live flows may finish for so long */
 	struct config_who who;
 	uint32_t max_flows; /* per worker; 0: as many as the open-file limit allows */
 	char *user;	    /* workers run as; NULL: "sixgate" if it exists, else "nobody" */
@@ -287,6 +288,7 @@ struct config {
 #define CONFIG_WHO_ENTRIES_MAX	   1048576U
 
 #define CONFIG_RUN_DIRECTORY	 "/run/sixgate"
+#define CONFIG_STATE_DIRECTORY	 "/var/lib/sixgate"
 #define CONFIG_RUN_DIRECTORY_MAX 255U /* bytes */
 #define CONFIG_NET_TABLE	 166U
 #define CONFIG_NET_PRIORITY	 166U
@@ -450,6 +452,7 @@ int config_parse_identity_v6(
 
 /* An absolute path. */
 int config_set_run_directory(struct config *config, const char *text, const char **ret_reason);
+int config_set_state_directory(struct config *config, const char *text, const char **ret_reason);
 
 /* Copies the name if an interface can have it. */
 int config_set_interface(char interface[IF_NAMESIZE], const char *text, const char **ret_reason);

@@ -555,6 +555,11 @@ static int walk_process(struct parse *parse, cfg_t *cfg)
 		err = config_set_run_directory(config, text, &reason);
 	if (err)
 		return refused(parse, cfg, "run-directory", err, reason);
+	text = config_tree_text_of(cfg, "state-directory");
+	if (text)
+		err = config_set_state_directory(config, text, &reason);
+	if (err)
+		return refused(parse, cfg, "state-directory", err, reason);
 	err = config_tree_get_duration(parse->tree, cfg, "drain", &drain, &config->drain_ms);
 	if (!err)
 		err = config_tree_get_number(

@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <string.h>
 
-int duration_parse(const char *text, uint32_t *ret_ms)
+int duration_parse_long(const char *text, uint64_t *ret_ms)
 {
 	static const struct {
 		const char *unit;
@@ -21,13 +21,20 @@ int duration_parse(const char *text, uint32_t *ret_ms)
 	}
 	if (p == text)
 		return -EINVAL;
-	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
-		if (strcmp(p, units[i].unit) != 0)
-			continue;
-		if (number * units[i].ms > UINT32_MAX)
-			return -EINVAL;
-		*ret_ms = (uint32_t)(number * units[i].ms);
-		return 0;
-	}
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+		if (strcmp(p, units[i].unit) == 0) {
+			*ret_ms = number * units[i].ms;
+			return 0;
+		}
 	return -EINVAL;
+}
+
+int duration_parse(const char *text, uint32_t *ret_ms)
+{
+	uint64_t ms;
+
+	if (duration_parse_long(text, &ms) < 0 || ms > UINT32_MAX)
+		return -EINVAL;
+	*ret_ms = (uint32_t)ms;
+	return 0;
 }

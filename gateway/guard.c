@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
 #include "guard_wanted.h"
 #include "log.h"
 
@@ -36,12 +37,14 @@ struct guard {
 	const struct config *config;
 	struct pool_state *pools;
 	struct pool_state_watch watch;
+	const struct ban_list *bans;
 	struct nft_guard table;
 	enum guard_phase phase;
 	struct timer timer; /* the next try, or what has to be done yet */
 	uint64_t tried_ms;
 	uint32_t backoff_ms;
-	int said; /* the error that the log tells of already */
+	int said;      /* the error that the log tells of already */
+	bool has_bans; /* the table has rules for them */
 	bool *down;
 	bool *refusing; /* as the table has it */
 	uint64_t begun, ended;
@@ -49,7 +52,7 @@ struct guard {
 
 /* ---- what is said ---- */
 
-static const char *remedy(int err)
+const char *guard_why(int err)
 {
 	switch (err) {
 	case -EPERM:
@@ -60,7 +63,7 @@ static const char *remedy(int err)
 	case -EPROTONOSUPPORT:
 		return "it takes nftables and Linux 5.12 or later";
 	default:
-		return "it is tried again";
+		return "the kernel did not take it, and it is tried again; the log says more";
 	}
 }
 
@@ -70,8 +73,8 @@ static void say_failure(struct guard *guard, int err)
 		return;
 	guard->said = err;
 	log_warning("guard: no table %s: %s; %s; meanwhile clients of a pool that is down are "
-		    "accepted and then reset",
-		NFT_GUARD_TABLE, strerror(-err), remedy(err));
+		    "accepted and then reset, and bans not enforced",
+		NFT_GUARD_TABLE, strerror(-err), guard_why(err));
 }
 
 static bool has_refusals(const struct guard *guard, size_t pool)
@@ -108,24 +111,43 @@ static void note_refusals(struct guard *guard)
 
 static int put_rules(struct guard *guard)
 {
-	const struct guard_view view = { .pool_down = guard->down };
+	const struct guard_view view = {
+		.pool_down = guard->down,
+		.has_bans = guard->bans->n > 0,
+	};
 	struct nft_guard_wanted wanted = { 0 };
 	int err = guard_wanted_make(guard->config, &view, &wanted);
 
 	if (!err)
 		err = nft_guard_set_rules(&guard->table, &wanted);
 	free(wanted.rules);
+	if (!err)
+		guard->has_bans = view.has_bans;
+	return err;
+}
+
+static int put_bans(struct guard *guard)
+{
+	struct ban_changes all = { 0 };
+	int err = ban_list_all(guard->bans, clock_wall_us() / 1000U, &all);
+
+	if (!err)
+		err = nft_guard_replace(&guard->table, all.add, all.n_add);
+	ban_changes_clear(&all);
 	return err;
 }
 
 static int make(struct guard *guard)
 {
-	int err = guard->phase == CLOSED ? nft_guard_open(&guard->table) : 0;
+	bool fresh = guard->phase == CLOSED;
+	int err = fresh ? nft_guard_open(&guard->table) : 0;
 
 	if (err)
 		return err;
 	guard->phase = OPEN;
-	return put_rules(guard);
+	if (fresh && guard->bans->n > 0)
+		err = put_bans(guard);
+	return err ? err : put_rules(guard);
 }
 
 static void close_table(struct guard *guard)
@@ -133,6 +155,7 @@ static void close_table(struct guard *guard)
 	nft_guard_close(&guard->table);
 	memset(guard->refusing, 0, guard->config->n_pools * sizeof(*guard->refusing));
 	guard->phase = CLOSED;
+	guard->has_bans = false;
 }
 
 static void fail(struct guard *guard, int err)
@@ -166,6 +189,43 @@ static void sync_table(struct guard *guard)
 	guard->backoff_ms = 0;
 	note_refusals(guard);
 }
+
+/* ---- bans ---- */
+
+static int result(const struct guard *guard)
+{
+	if (guard->phase == OPEN || guard->bans->n == 0)
+		return 0;
+	return guard->said ? guard->said : -EAGAIN;
+}
+
+int guard_renew(struct guard *guard)
+{
+	int err;
+
+	if (guard->phase == OPEN) {
+		err = put_bans(guard);
+		if (err)
+			fail(guard, err); /* and all anew, at once */
+	}
+	if (guard->phase == OPEN ? guard->has_bans != (guard->bans->n > 0)
+				 : guard->phase == CLOSED && guard->bans->n > 0)
+		sync_table(guard);
+	return result(guard);
+}
+
+int guard_ban(struct guard *guard, const struct ban_changes *changes)
+{
+	/* The kernel has let go of what we thought it had: by a hair, so all of it is put anew. */
+	if (guard->phase != OPEN || nft_guard_change(&guard->table, changes->remove,
+					    changes->n_remove, changes->add, changes->n_add) < 0)
+		return guard_renew(guard);
+	if (guard->has_bans != (guard->bans->n > 0))
+		sync_table(guard);
+	return result(guard);
+}
+
+/* ---- pools ---- */
 
 static void on_due(struct timer *timer)
 {
@@ -203,6 +263,8 @@ static void on_change(struct pool_state_watch *watch, size_t pool, size_t backen
 
 static bool is_needed(const struct guard *guard)
 {
+	if (guard->bans->n > 0)
+		return true;
 	for (size_t i = 0; i < guard->config->n_pools; i++)
 		if (config_pool_may_fail(&guard->config->pools[i]) && has_refusals(guard, i))
 			return true;
@@ -210,7 +272,7 @@ static bool is_needed(const struct guard *guard)
 }
 
 int guard_start(struct loop *loop, const struct config *config, struct pool_state *pools,
-	struct guard **ret_guard)
+	const struct ban_list *bans, struct guard **ret_guard)
 {
 	struct guard *guard = calloc(1, sizeof(*guard));
 
@@ -220,6 +282,7 @@ int guard_start(struct loop *loop, const struct config *config, struct pool_stat
 		.loop = loop,
 		.config = config,
 		.pools = pools,
+		.bans = bans,
 		.watch.on_change = on_change,
 		.table.channel.fd = -1,
 		.down = calloc(config->n_pools + 1, sizeof(bool)),
@@ -258,16 +321,41 @@ void guard_stop(struct guard *guard)
 	free(guard);
 }
 
+json_t *guard_json(const struct guard *guard)
+{
+	static const char *const states[] = {
+		[CLOSED] = "none",
+		[OPEN] = "in place",
+		[UNABLE] = "not to be had",
+	};
+	struct nft_guard_counters counters = { 0 };
+
+	if (guard->phase == OPEN)
+		(void)nft_guard_read_counters(&counters);
+	return json_pack("{s:s, s:o, s:I, s:I, s:I, s:I, s:I}", "table", states[guard->phase],
+		"why", guard->said ? json_string(guard_why(guard->said)) : json_null(),
+		"refusals_begun", (json_int_t)guard->begun, "refusals_ended",
+		(json_int_t)guard->ended, "packets_refused", (json_int_t)counters.refused,
+		"packets_banned", (json_int_t)counters.banned, "bans", (json_int_t)guard->bans->n);
+}
+
+static void log_counter(const char *name, uint64_t value)
+{
+	if (value)
+		log_info("counter %s %" PRIu64, name, value);
+}
+
 void guard_log(const struct guard *guard)
 {
 	struct nft_guard_counters counters = { 0 };
 
-	if (!guard || guard->phase != OPEN)
+	if (!guard)
 		return;
-	log_info("counter refusals_begun %" PRIu64, guard->begun);
-	log_info("counter refusals_ended %" PRIu64, guard->ended);
-	if (nft_guard_read_counters(&counters) < 0)
-		return;
-	log_info("counter packets_refused %" PRIu64, counters.refused);
-	log_info("counter packets_banned %" PRIu64, counters.banned);
+	if (guard->phase == OPEN)
+		(void)nft_guard_read_counters(&counters);
+	log_counter("refusals_begun", guard->begun);
+	log_counter("refusals_ended", guard->ended);
+	log_counter("packets_refused", counters.refused);
+	log_counter("packets_banned", counters.banned);
+	log_counter("bans", guard->bans->n);
 }

@@ -1,25 +1,39 @@
 /*
- * guard - the supervisor's hand on the guard table (nft_guard.h): while a pool is down, new clients
- * of its listeners are refused before they are accepted.
+ * guard - the supervisor's hand on the guard table (nft_guard.h): who is banned is not heard, and
+ * while a pool is down, new clients of its listeners are refused before they are accepted.
  *
- * Where the table cannot be had, one line in the log says why, and workers accept such clients and
- * reset them.
+ * Where the table cannot be had, one line in the log says why; workers accept and reset clients of
+ * a pool that is down, and bans are not enforced.
  */
 #pragma once
 
+#include <jansson.h>
+
+#include "ban_list.h"
 #include "config.h"
 #include "loop.h"
 #include "pool_state.h"
 
 struct guard;
 
-/* Begins. All three must outlive it. 0 or -ENOMEM; a table that cannot be had is no failure. */
+/* Begins. All four must outlive it. 0 or -ENOMEM; a table that cannot be had is no failure. */
 int guard_start(struct loop *loop, const struct config *config, struct pool_state *pools,
-	struct guard **ret_guard);
+	const struct ban_list *bans, struct guard **ret_guard);
 /* Takes the table away. Takes NULL, like the next two. */
 void guard_stop(struct guard *guard);
 /* In a child: lets go of the table, which goes on in the parent. */
 void guard_abandon(struct guard *guard);
 
+/*
+ * The list of bans has changed, by so much. 0: the table has it; or a negative errno: there is no
+ * table, and guard_why() says what to do.
+ */
+int guard_ban(struct guard *guard, const struct ban_changes *changes);
+/* The same, by how much is not known. */
+int guard_renew(struct guard *guard);
+const char *guard_why(int err);
+
+/* The state and the counters as an object. */
+json_t *guard_json(const struct guard *guard);
 /* Counters, into the log. */
 void guard_log(const struct guard *guard);

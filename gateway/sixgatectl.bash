@@ -4,14 +4,14 @@
 # Words that may follow those so far; none for what only the operator can know.
 _sixgatectl_words() {
     case $1 in
-        "") echo "net doctor" ;;
+        "") echo "net doctor status who ban unban bans" ;;
         net) echo "plan apply status teardown" ;;
     esac
 }
 
 _sixgatectl() {
     local cur prev words cword path="" word skip=0 options
-    options="--config --json --run-directory --no-connect --help --version"
+    options="--config --json --run-directory --socket --no-connect --for --reason --backend --protocol --at --help --version"
 
     _init_completion -n : || return
     case $prev in

@@ -8,6 +8,7 @@
 
 #include "config_file.h"
 #include "control.h"
+#include "ctl_bans.h"
 #include "ctl_client.h"
 #include "ctl_net.h"
 #include "ctl_status.h"
@@ -52,15 +53,30 @@ static const struct ctl_command control_commands[] = {
 		},
 		.print = ctl_who_print,
 	},
+	{
+		.name = "ban",
+		.params = { { "prefix", CONTROL_TEXT, true, true },
+			{ "for", CONTROL_TEXT, false, false },
+			{ "reason", CONTROL_TEXT, false, false } },
+		.print = ctl_bans_print_ban,
+	},
+	{
+		.name = "unban",
+		.params = { { "prefix", CONTROL_TEXT, true, true } },
+		.print = ctl_bans_print_unban,
+	},
+	{ .name = "bans", .print = ctl_bans_print },
 };
 
 static const char usage_text[] =
 	"usage: sixgatectl [--config FILE] [--json] net plan|apply|status\n"
 	"       sixgatectl [--config FILE | --run-directory DIR] [--json] net teardown\n"
 	"       sixgatectl [--config FILE] [--json] [--no-connect] doctor\n"
-	"       sixgatectl [WHERE] [--json] status\n"
+	"       sixgatectl [WHERE] [--json] status|bans\n"
 	"       sixgatectl [WHERE] [--json] who SOURCE:PORT [--backend ADDRESS[:PORT]]\n"
 	"                  [--protocol tcp|udp] [--at TIME]\n"
+	"       sixgatectl [WHERE] [--json] ban PREFIX [--for TIME] [--reason TEXT]\n"
+	"       sixgatectl [WHERE] [--json] unban PREFIX\n"
 	"       sixgatectl --help | --version\n"
 	"\n"
 	"Asks a gateway that runs; shows, makes and undoes what it needs in the kernel, and says\n"

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "access_file.h"
+#include "bans.h"
 #include "broker.h"
 #include "checker.h"
 #include "clock.h"
@@ -102,7 +103,8 @@ struct supervisor {
 	struct who *who; /* NULL: it is switched off */
 	struct control_who who_command;
 	uint64_t started_ms;
-	struct guard *guard; /* NULL: none, or not any more */
+	struct bans *bans;
+	struct guard *guard;
 	struct resolver *resolver;
 	struct udp_shared udp; /* empty without UDP listeners */
 	struct timer end_timer;
@@ -190,6 +192,7 @@ static void leave_supervisor(struct supervisor *supervisor)
 	control_abandon(supervisor->control);
 	guard_abandon(supervisor->guard);
 	resolver_abandon(supervisor->resolver);
+	bans_abandon(supervisor->bans);
 	loop_close(&supervisor->loop);
 	/* A group's signals are the supervisor's to act on; children hear through their channel. */
 	signal(SIGTERM, SIG_IGN);
@@ -612,6 +615,7 @@ static int run_status(
 	if (!*ret_result)
 		return -ENOMEM;
 	json_object_set_new(*ret_result, "control", control_json(supervisor->control));
+	json_object_set_new(*ret_result, "guard", guard_json(supervisor->guard));
 	return 0;
 }
 
@@ -636,6 +640,7 @@ static int start_control(struct supervisor *supervisor)
 		.n_workers = supervisor->n_workers,
 	};
 	control_who_add(supervisor->control, &supervisor->who_command);
+	bans_start(supervisor->bans, supervisor->guard, supervisor->control);
 	(void)control_open(supervisor->control, supervisor->config->run_directory);
 	return 0;
 }
@@ -709,6 +714,15 @@ static int make_shared(struct supervisor *supervisor)
 	return supervisor->logger_wake_fd < 0 ? -errno : 0;
 }
 
+static int start_guard(struct supervisor *supervisor)
+{
+	supervisor->bans = bans_new(&supervisor->loop, supervisor->config);
+	if (!supervisor->bans)
+		return -ENOMEM;
+	return guard_start(&supervisor->loop, supervisor->config, supervisor->pools,
+		bans_list(supervisor->bans), &supervisor->guard);
+}
+
 static int make_udp_shared(struct supervisor *supervisor)
 {
 	const char *what = "";
@@ -742,6 +756,14 @@ static int supervisor_start(struct supervisor *supervisor)
 	err = check_transparent(supervisor);
 	if (err)
 		return err;
+	err = make_shared(supervisor);
+	/* From the first moment that there are sockets, nobody gets to them who is banned. */
+	if (!err)
+		err = start_guard(supervisor);
+	if (err) {
+		log_error("cannot start: %s", strerror(-err));
+		return err;
+	}
 	err = socket_set_open(&supervisor->sockets, config, supervisor->n_workers, error);
 	if (err) {
 		log_error("%s", error);
@@ -758,12 +780,7 @@ static int supervisor_start(struct supervisor *supervisor)
 	err = net_keeper_start(&supervisor->network, &supervisor->loop, config);
 	if (err)
 		return err;
-	err = make_shared(supervisor);
-	if (!err)
-		err = guard_start(&supervisor->loop, config, supervisor->pools, &supervisor->guard);
-	if (!err)
-		err = checker_start(
-			&supervisor->loop, config, supervisor->pools, &supervisor->checker);
+	err = checker_start(&supervisor->loop, config, supervisor->pools, &supervisor->checker);
 	if (!err)
 		err = resolver_start(
 			&supervisor->loop, config, supervisor->pools, &supervisor->resolver);
@@ -793,6 +810,7 @@ static void supervisor_cleanup(struct supervisor *supervisor)
 	checker_stop(supervisor->checker);
 	control_free(supervisor->control);
 	guard_stop(supervisor->guard);
+	bans_free(supervisor->bans);
 	close_access_log(supervisor);
 	if (supervisor->rings)
 		for (size_t i = 0; i < supervisor->n_workers; i++)

@@ -8,6 +8,7 @@
 #include <linux/netfilter/nf_tables.h>
 #include <string.h>
 
+#include "nft_guard_elements.h"
 #include "nft_guard_encode.h"
 
 /* ---- the table ---- */
@@ -91,6 +92,33 @@ int nft_guard_set_rules(struct nft_guard *guard, const struct nft_guard_wanted *
 	nft_batch_destroy(&batch);
 	if (!err)
 		guard->hooks = hooks;
+	return err;
+}
+
+int nft_guard_change(struct nft_guard *guard, const struct nft_guard_element *remove,
+	size_t n_remove, const struct nft_guard_element *add, size_t n_add)
+{
+	struct nft_batch batch;
+	int err;
+
+	nft_batch_begin(&batch, nl_channel_next_seq(&guard->channel));
+	nft_guard_elements_remove(&batch, remove, n_remove);
+	nft_guard_elements_add(&batch, add, n_add);
+	err = nft_batch_send(&batch, &guard->channel);
+	nft_batch_destroy(&batch);
+	return err;
+}
+
+int nft_guard_replace(struct nft_guard *guard, const struct nft_guard_element *elements, size_t n)
+{
+	struct nft_batch batch;
+	int err;
+
+	nft_batch_begin(&batch, nl_channel_next_seq(&guard->channel));
+	nft_guard_elements_clear(&batch);
+	nft_guard_elements_add(&batch, elements, n);
+	err = nft_batch_send(&batch, &guard->channel);
+	nft_batch_destroy(&batch);
 	return err;
 }
 

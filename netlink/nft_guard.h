@@ -48,6 +48,17 @@ struct nft_guard_wanted {
 	size_t n_rules;
 };
 
+#define NFT_GUARD_COMMENT_MAX 120 /* bytes; the rest is not shown */
+
+/* Who is banned: a prefix. Of those in the table no two overlap. */
+struct nft_guard_element {
+	uint8_t family;	     /* AF_INET or AF_INET6 */
+	uint8_t prefix_len;  /* 1 to 32 or 128 */
+	uint8_t addr[16];    /* network order; bits beyond prefix_len are zero */
+	uint64_t timeout_ms; /* when the kernel lets it go; 0: never */
+	const char *comment; /* NULL: none. Not looked at for removal, nor is the timeout */
+};
+
 struct nft_guard {
 	struct nl_channel channel; /* owns the table; fd -1: there is none */
 	unsigned hooks;		   /* a bit for each chain with a hook that there is */
@@ -72,6 +83,15 @@ void nft_guard_close(struct nft_guard *guard);
  * then is not known, and it has to be closed and made anew.
  */
 int nft_guard_set_rules(struct nft_guard *guard, const struct nft_guard_wanted *wanted);
+
+/*
+ * Changes who is banned, as one: these go, then those come. The same for failures. A removal of
+ * what the kernel has let go already is one.
+ */
+int nft_guard_change(struct nft_guard *guard, const struct nft_guard_element *remove,
+	size_t n_remove, const struct nft_guard_element *add, size_t n_add);
+/* Just these are banned, whoever was before; as one. */
+int nft_guard_replace(struct nft_guard *guard, const struct nft_guard_element *elements, size_t n);
 
 /* Packets since the table was made. 0 or a negative errno. */
 int nft_guard_read_counters(struct nft_guard_counters *ret_counters);

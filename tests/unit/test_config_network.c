@@ -42,7 +42,7 @@ static void assert_address(
 static void test_network(void **state)
 {
 	struct config *config =
-		parsed("run-directory = \"/run/other\"\n"
+		parsed("run-directory = \"/run/other\" state-directory = \"/var/other\"\n"
 		       "network {\n"
 		       "  source = { \"192.0.2.1/24\", 192.0.2.2 }\n"
 		       "  interface = \"eth0\"\n"
@@ -55,6 +55,7 @@ static void test_network(void **state)
 
 	(void)state;
 	assert_string_equal(config->run_directory, "/run/other");
+	assert_string_equal(config->state_directory, "/var/other");
 	assert_true(network->given);
 	assert_string_equal(network->interface, "eth0");
 	assert_string_equal(network->source_interface, "eth1");
@@ -206,6 +207,8 @@ static void test_broken_network(void **state)
 	static const struct broken cases[] = {
 		{ "\nrun-directory = run\n", "2: run-directory \"run\": run-directory is a path "
 					     "from / on, of up to 255 characters" },
+		{ "\nstate-directory = lib\n", "2: state-directory \"lib\": state-directory is a "
+					       "path from / on, of up to 255 characters" },
 		{ "network {\n interfaces = eth0 }",
 			"2: unknown option 'interfaces' in network; did you mean 'interface'?" },
 		{ "network {\n adress = ::1 }",

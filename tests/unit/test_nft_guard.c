@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "nft_bytes.h"
+#include "nft_guard_elements.h"
 #include "nft_guard_encode.h"
 
 #define PIECES_MAX 20
@@ -26,12 +27,15 @@ enum message {
 	NEW_RULE = 0x0a06,
 	DELETE_RULE = 0x0a08,
 	NEW_SET = 0x0a09,
+	NEW_ELEMENTS = 0x0a0c,
+	DELETE_ELEMENTS = 0x0a0e,
 	NEW_OBJECT = 0x0a12,
 };
 
 enum flags {
 	REQUEST = 0x0001, /* NLM_F_REQUEST */
 	CREATE = 0x0601,  /* ... NLM_F_CREATE, NLM_F_EXCL */
+	ADD = 0x0401,	  /* ... NLM_F_CREATE */
 	APPEND = 0x0c01,  /* ... NLM_F_CREATE, NLM_F_APPEND */
 };
 
@@ -352,6 +356,136 @@ static void test_no_rules_is_no_hook(void **state)
 	end(&reader);
 }
 
+/* ---- elements ---- */
+
+static const uint8_t in_banned4[] = {
+	0x0c, 0, 0x02, 0, 'b', 'a', 'n', 'n', 'e', 'd', '4', 0, /* NFTA_SET_ELEM_LIST_SET */
+};
+
+static const uint8_t in_banned6[] = {
+	0x0c, 0, 0x02, 0, 'b', 'a', 'n', 'n', 'e', 'd', '6', 0, /* NFTA_SET_ELEM_LIST_SET */
+};
+
+static const uint8_t with_timeout_and_comment[] = {
+	0x60, 0, 0x03, 0x80,		       /* NFTA_SET_ELEM_LIST_ELEMENTS */
+	0x38, 0, 0x01, 0x80,		       /* NFTA_LIST_ELEM */
+	0x18, 0, 0x01, 0x80, 0x14, 0, 0x01, 0, /* NFTA_SET_ELEM_KEY, NFTA_DATA_VALUE */
+	0x20, 0x01, 0x0d, 0xb8, 0, 0x01, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x0c, 0, 0x04, 0, 0, 0, 0, 0,
+	0, 0x36, 0xee, 0x80,				       /* TIMEOUT: 3600000 */
+	0x0e, 0, 0x06, 0,				       /* NFTA_SET_ELEM_USERDATA */
+	0, 0x08, 'a', ' ', '\'', 'b', '\'', ' ', 'c', 0, 0, 0, /* the comment, with its NUL */
+	0x24, 0, 0x01, 0x80,				       /* NFTA_LIST_ELEM: the end */
+	0x18, 0, 0x01, 0x80, 0x14, 0, 0x01, 0, /* NFTA_SET_ELEM_KEY, NFTA_DATA_VALUE */
+	0x20, 0x01, 0x0d, 0xb8, 0, 0x01, 0, 0x01, 0, 0, 0, 0, 0, 0, 0, 0, 0x08, 0, 0x03, 0, 0, 0, 0,
+	0x01, /* NFTA_SET_ELEM_FLAGS: INTERVAL_END */
+};
+
+static const uint8_t plain_ipv4[] = {
+	0x2c, 0, 0x03, 0x80, /* NFTA_SET_ELEM_LIST_ELEMENTS */
+	0x10, 0, 0x01, 0x80, /* NFTA_LIST_ELEM */
+	0x0c, 0, 0x01, 0x80, 0x08, 0, 0x01, 0, 0xcb, 0, 0x71, 0xff, /* 203.0.113.255 */
+	0x18, 0, 0x01, 0x80,					    /* NFTA_LIST_ELEM: the end */
+	0x0c, 0, 0x01, 0x80, 0x08, 0, 0x01, 0, 0xcb, 0, 0x72, 0,    /* 203.0.114.0 */
+	0x08, 0, 0x03, 0, 0, 0, 0, 0x01, /* NFTA_SET_ELEM_FLAGS: INTERVAL_END */
+};
+
+/* Up to the last address that there is: there is no end. */
+static const uint8_t upper_half[] = {
+	0x14, 0, 0x03, 0x80, 0x10, 0, 0x01, 0x80,	      /* LIST_ELEMENTS, NFTA_LIST_ELEM */
+	0x0c, 0, 0x01, 0x80, 0x08, 0, 0x01, 0, 0x80, 0, 0, 0, /* 128.0.0.0 */
+};
+
+static struct nft_guard_element make_element(const char *addr, uint8_t prefix_len)
+{
+	struct nft_guard_element element = {
+		.family = strchr(addr, ':') ? AF_INET6 : AF_INET,
+		.prefix_len = prefix_len,
+	};
+
+	assert_int_equal(inet_pton(element.family, addr, element.addr), 1);
+	return element;
+}
+
+static void test_elements(void **state)
+{
+	struct nft_guard_element six = make_element("2001:db8:1::", 64);
+	struct nft_guard_element both[] = { six, make_element("203.0.113.255", 32) };
+	struct nft_guard_element half = make_element("128.0.0.0", 1);
+	struct reader reader;
+
+	(void)state;
+	both[0].timeout_ms = 3600000;
+	both[0].comment = "a \"b\" c";
+	begin(&reader);
+	nft_guard_elements_clear(&reader.batch);
+	nft_guard_elements_remove(&reader.batch, &half, 1);
+	nft_guard_elements_add(&reader.batch, both, 2);
+	finish(&reader);
+	NEXT_IS(&reader, DELETE_ELEMENTS, REQUEST, PIECE(of_table), PIECE(in_banned4));
+	NEXT_IS(&reader, DELETE_ELEMENTS, REQUEST, PIECE(of_table), PIECE(in_banned6));
+	NEXT_IS(&reader, DELETE_ELEMENTS, REQUEST, PIECE(of_table), PIECE(in_banned4),
+		PIECE(upper_half));
+	NEXT_IS(&reader, NEW_ELEMENTS, ADD, PIECE(of_table), PIECE(in_banned4), PIECE(plain_ipv4));
+	NEXT_IS(&reader, NEW_ELEMENTS, ADD, PIECE(of_table), PIECE(in_banned6),
+		PIECE(with_timeout_and_comment));
+	end(&reader);
+}
+
+/* A list is an attribute, whose length has 16 bits: many take several messages. */
+static void test_thousands_of_elements(void **state)
+{
+	enum { N = 20000 };
+	struct nft_guard_element *elements = test_calloc(N, sizeof(*elements));
+	struct reader reader;
+	size_t n = 0;
+
+	(void)state;
+	for (size_t i = 0; i < N; i++) {
+		elements[i] = make_element("2001:db8::", 64);
+		elements[i].addr[6] = (uint8_t)(i >> 8);
+		elements[i].addr[7] = (uint8_t)i;
+	}
+	begin(&reader);
+	nft_guard_elements_add(&reader.batch, elements, N);
+	finish(&reader);
+	while (get_u16((const uint8_t *)reader.batch.buf + reader.at + 4) == NEW_ELEMENTS) {
+		const uint8_t *message = (const uint8_t *)reader.batch.buf + reader.at;
+		uint32_t list = get_u16(message + 16 + sizeof(of_table) + sizeof(in_banned6));
+
+		assert_int_equal(
+			get_u32(message), 16 + sizeof(of_table) + sizeof(in_banned6) + list);
+		/* Each has 28 bytes, and 36 for its end. */
+		assert_int_equal((list - 4) % 64, 0);
+		n += (list - 4) / 64;
+		reader.at += get_u32(message);
+		reader.seq++;
+	}
+	end(&reader);
+	assert_int_equal(n, N);
+	test_free(elements);
+}
+
+static void test_elements_that_cannot_be_said_are_refused(void **state)
+{
+	struct nft_guard_element good = make_element("203.0.113.1", 32);
+	struct nft_guard_element bad[] = { good, good, good };
+
+	(void)state;
+	bad[0].family = AF_UNIX;
+	bad[1].prefix_len = 33;
+	bad[2].prefix_len = 0;
+	for (size_t i = 0; i < 3; i++) {
+		struct nft_batch batch;
+		uint32_t last = 77;
+
+		nft_batch_begin(&batch, 1);
+		nft_guard_elements_add(&batch, &bad[i], 1);
+		assert_int_equal(nft_batch_finish(&batch, &last), -EINVAL);
+		assert_int_equal(last, 77);
+		nft_batch_destroy(&batch);
+	}
+}
+
 static void test_thousands_of_rules(void **state)
 {
 	enum { N = 5000 };
@@ -402,6 +536,9 @@ int main(void)
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_bans),
 		cmocka_unit_test(test_no_rules_is_no_hook),
+		cmocka_unit_test(test_elements),
+		cmocka_unit_test(test_thousands_of_elements),
+		cmocka_unit_test(test_elements_that_cannot_be_said_are_refused),
 		cmocka_unit_test(test_thousands_of_rules),
 		cmocka_unit_test(test_what_cannot_be_said_is_refused),
 	};

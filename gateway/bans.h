@@ -1,0 +1,29 @@
+/*
+ * bans - who is kept out of all listeners: by commands of the control socket, in the guard table,
+ * and in a file that outlives the gateway.
+ *
+ * The supervisor's. The commands are "ban", "unban" and "bans"; sixgatectl(8) has them.
+ */
+#pragma once
+
+#include "ban_list.h"
+#include "config.h"
+#include "control.h"
+#include "guard.h"
+#include "loop.h"
+
+struct bans;
+
+/*
+ * Reads what an earlier run has left; what cannot be read is said in the log, and is no failure.
+ * loop and config must outlive it. NULL without memory.
+ */
+struct bans *bans_new(struct loop *loop, const struct config *config);
+/* For guard_start(). */
+const struct ban_list *bans_list(const struct bans *bans);
+/* From now on there is a table, and there are commands. */
+void bans_start(struct bans *bans, struct guard *guard, struct control *control);
+
+/* In a child: lets go of the file. Takes NULL, like the next one. */
+void bans_abandon(struct bans *bans);
+void bans_free(struct bans *bans);
