@@ -51,8 +51,9 @@ struct resolver {
 	struct own_address own;
 	struct name *names;
 	size_t n_names;
-	uint64_t answered, empty, unanswered; /* questions, by what came of them */
-	uint64_t changed, left_out, refused;  /* addresses */
+	struct log_limit outage_log, outage_end_log; /* all names may be concerned at once */
+	uint64_t answered, empty, unanswered;	     /* questions, by what came of them */
+	uint64_t changed, left_out, refused;	     /* addresses */
 };
 
 static const char *pool_name(const struct name *name)
@@ -269,10 +270,14 @@ static void retry(struct name *name, uint64_t latest_ms)
 
 static void not_answered(struct name *name, const char *reason)
 {
-	name->resolver->unanswered++;
-	if (!name->unanswered)
-		log_warning("pool %s: %s cannot be looked up: %s; what is known of it is kept",
-			pool_name(name), name->config->host, reason);
+	struct resolver *resolver = name->resolver;
+	unsigned more = 0;
+
+	resolver->unanswered++;
+	if (!name->unanswered && log_allowed(&resolver->outage_log, resolver->loop->now_ms, &more))
+		log_warning("pool %s: %s cannot be looked up: %s; what is known of it is kept "
+			    "(%u more like this)",
+			pool_name(name), name->config->host, reason, more);
 	name->unanswered = true;
 	retry(name, RETRY_MAX_MS);
 }
@@ -331,6 +336,17 @@ static void found(struct name *name, const struct dns_answer *answer, size_t n)
 	ask_again(name, (uint64_t)answer->ttl_s * 1000);
 }
 
+static void answered_again(struct name *name)
+{
+	struct resolver *resolver = name->resolver;
+	unsigned more = 0;
+
+	name->unanswered = false;
+	if (log_allowed(&resolver->outage_end_log, resolver->loop->now_ms, &more))
+		log_info("pool %s: %s can be looked up again (%u more like this)", pool_name(name),
+			name->config->host, more);
+}
+
 static void on_answer(struct dns_query *query, const struct dns_answer *answer)
 {
 	struct name *name = list_entry(query, struct name, query);
@@ -341,8 +357,7 @@ static void on_answer(struct dns_query *query, const struct dns_answer *answer)
 		return;
 	}
 	if (name->unanswered)
-		log_info("pool %s: %s can be looked up again", pool_name(name), name->config->host);
-	name->unanswered = false;
+		answered_again(name);
 	n = answer->outcome == DNS_FOUND ? sift(name, answer->addrs, answer->n_addrs) : 0;
 	if (n)
 		found(name, answer, n);

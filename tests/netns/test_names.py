@@ -8,7 +8,7 @@ import signal
 import socket
 
 import pytest
-from netsite import BACKENDS, GATEWAY6, SERVER4, VIP4, VIP6, Site, build_dir, wait_until
+from netsite import BACKENDS, CLIENT6, GATEWAY6, SERVER4, VIP4, VIP6, Site, build_dir, wait_until
 from netsite.names import NAME, NXDOMAIN, REFUSED, SERVFAIL, ZONE, NamesUnbound, ScriptedDns, wait_asked
 from netsite.told import read_all
 from netsite.web import Clients, outcomes, parse, start_web
@@ -81,6 +81,13 @@ def served_by(site, listeners, times=12):
     return {check_served(site, listeners) for _ in range(times)}
 
 
+def shown(site):
+    """What sixgatectl says of each address: (name, up, live)."""
+    told = site.gateway.run([build_dir() / "sixgatectl", "--run-directory", site.dir / "run", "--json", "status"])
+    return {one["address"].partition(":")[0]: (one.get("name"), one["up"], one["live"])
+            for one in json.loads(told.stdout)["pools"][0]["backends"]}
+
+
 @pytest.mark.parametrize("pool", ["", "balance = maglev hash = client-port"])
 def test_records_change_under_load(site, start, pool):
     """unbound's records wander over four nginx, 300 clients a second: none is lost, and who is gone gets no more."""
@@ -98,6 +105,7 @@ def test_records_change_under_load(site, start, pool):
         idle.sendall(b"GET / HTTP/1.0\r\n\r\n")
         assert read_all(idle).decode().splitlines()[-1].startswith(tuple(f"{host}:{PORT}|" for host in BACKENDS[:2]))
         came = clients.finish()
+    wait_until(lambda: not any(live for _, _, live in shown(site).values()), "nothing is counted that has ended")
     assert daemon.stop() == 0
     assert outcomes(came) == {"ok": len(came)}
     assert {record["end"] for record in access_records(daemon)} == {"closed"}
@@ -131,7 +139,11 @@ def test_start_does_not_wait(site, dns, start):
     assert counter(daemon, "names_unanswered") >= 1 and counter(daemon, "addresses_changed") == 1
 
 
-@pytest.mark.parametrize("trouble", [None, SERVFAIL, REFUSED])
+OTHERS_ANSWER = bytes.fromhex("8180000100010000000005" "6f74686572" "00" "00010001" "c00c00010001000000000004c6336407")
+JUNK = [b"", b"\x81\x80" + b"\xff" * 498, b"\x81\x80\0\1\0\1\0\0\0\0\xc0\x0c", OTHERS_ANSWER]
+
+
+@pytest.mark.parametrize("trouble", [None, SERVFAIL, REFUSED, *JUNK])
 def test_no_answer_changes_nothing(site, dns, start, trouble):
     dns.records[NAME] = BACKENDS[:2]
     daemon = start(resolve=f'servers = "{SERVER4}" {QUICK} hold = 0s')
@@ -332,6 +344,25 @@ def test_a_server_that_is_silent_is_passed_over(site, dns, start):
     assert counter(daemon, "names_unanswered") == 0
 
 
+def test_server_that_is_not_there(site, start):
+    daemon = start()
+    wait_said(daemon, f"pool p: {NAME} cannot be looked up: Could not contact DNS servers")
+    with ScriptedDns(site.server) as dns:
+        dns.records[NAME] = BACKENDS[:1]
+        wait_at(daemon, BACKENDS[0])
+    assert daemon.stop() == 0
+
+
+def test_server_with_an_ipv6_address(site, start):
+    hosts = [f"192.0.2.{n}" for n in range(10, 70)]
+    with ScriptedDns(site.client, CLIENT6) as dns:
+        dns.records[NAME] = hosts
+        daemon = start(f'backend "{NAME}:{PORT}" {{ addresses = 64 }}', f'servers = "{CLIENT6}"')
+        wait_said(daemon, f"pool p: {NAME} is at {hosts[0]}, {hosts[1]}")
+        assert daemon.stop() == 0
+    assert counter(daemon, "addresses_changed") == 60
+
+
 def test_time_to_live_within_bounds(site, start):
     """300 s are asked for, at most 200 ms are waited; 0 s, but not less than 100 ms."""
     with ScriptedDns(site.server, ttl=300) as dns:
@@ -393,6 +424,23 @@ def test_two_gateways_agree(site, dns, start):
                    f'backend "{BACKENDS[2]}:{PORT}" {{}} balance = maglev') == first
 
 
+@pytest.mark.parametrize("balance", ["round-robin", "maglev"])
+def test_a_new_worker_knows_where_a_name_is(site, dns, start, balance):
+    """Though nobody looks it up for its sake."""
+    dns.records[NAME] = BACKENDS[1:3]
+    daemon = start(f'backend "{NAME}:{PORT}" {{}} balance = {balance}',
+                   f'servers = "{SERVER4}" interval-min = 1h interval-max = 1h', workers=1)
+    wait_at(daemon, *BACKENDS[1:3])
+    with servers(site, *BACKENDS) as listeners:
+        check_served(site, listeners)
+        worker = [pid for pid in site.gateway.pids() if is_worker(pid)][0]
+        os.kill(worker, signal.SIGKILL)
+        wait_said(daemon, "all 1 workers are up again")
+        assert served_by(site, listeners) <= {1, 2}
+    assert daemon.stop() == 0
+    assert dns.asked[NAME] == 1
+
+
 def test_no_socket_of_dns_is_left_to_a_worker(site, dns, start):
     """A worker that starts while questions are under way does not keep their sockets open."""
     dns.records[NAME] = None
@@ -421,21 +469,15 @@ def test_status_shows_where_a_name_is(site, dns, start):
     dns.records[NAME] = BACKENDS[:2]
     daemon = start(f'backend "{NAME}:{PORT}" {{}} backend "{BACKENDS[3]}:{PORT}" {{ weight = 0 }}')
     wait_at(daemon, *BACKENDS[:2])
-
-    def shown():
-        told = site.gateway.run([build_dir() / "sixgatectl", "--run-directory", site.dir / "run", "--json", "status"])
-        return {one["address"].partition(":")[0]: (one.get("name"), one["up"], one["live"])
-                for one in json.loads(told.stdout)["pools"][0]["backends"]}
-
-    assert shown() == {BACKENDS[0]: (NAME, True, 0), BACKENDS[1]: (NAME, True, 0), BACKENDS[3]: (None, True, 0)}
+    assert shown(site) == {BACKENDS[0]: (NAME, True, 0), BACKENDS[1]: (NAME, True, 0), BACKENDS[3]: (None, True, 0)}
     with servers(site, *BACKENDS[:2]) as listeners, site.client.connect(GATEWAY6, FRONT):
         index, server = accept(listeners)
         with server:
             stays, goes = BACKENDS[1 - index], BACKENDS[index]
             dns.records[NAME] = [stays]
             wait_at(daemon, stays)
-            assert shown() == {goes: (NAME, False, 1), stays: (NAME, True, 0), BACKENDS[3]: (None, True, 0)}
-    wait_until(lambda: set(shown()) == {stays, BACKENDS[3]}, "the last connection has ended")
+            assert shown(site) == {goes: (NAME, False, 1), stays: (NAME, True, 0), BACKENDS[3]: (None, True, 0)}
+    wait_until(lambda: set(shown(site)) == {stays, BACKENDS[3]}, "the last connection has ended")
     assert daemon.stop() == 0
 
 

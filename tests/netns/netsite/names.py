@@ -57,13 +57,14 @@ remote-control:
 
 
 class ScriptedDns:
-    """Answers A queries from `records`: a name's value is a list of addresses, an RCODE, or None for silence. TCP has
-    all of an answer, UDP 512 bytes of it. `asked` counts the queries of each name."""
+    """Answers A queries from `records`: a name's value is a list of addresses, an RCODE, None for silence, or bytes
+    that follow the query's id. TCP has all of an answer, UDP 512 bytes of it. `asked` counts the queries of each
+    name."""
 
     def __init__(self, namespace, host=SERVER4, ttl=0):
         self.records, self.ttl, self.asked = {}, ttl, Counter()
         self.stop = threading.Event()
-        self.udp = namespace.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.udp = namespace.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
         self.udp.bind((host, PORT))
         self.tcp = namespace.listen(host, PORT)
         self.thread = threading.Thread(target=self.run)
@@ -108,6 +109,8 @@ class ScriptedDns:
         value = self.records.get(name, NXDOMAIN)
         if value is None:
             return None
+        if isinstance(value, bytes):
+            return query[:2] + value
         code, addresses = (value, []) if isinstance(value, int) else (NOERROR, value)
         if cut:
             addresses = []
