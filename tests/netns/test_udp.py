@@ -469,12 +469,20 @@ def test_prefix_refuses_when_the_gateway_is_gone(site, start, server):
         pids = daemon.pids()
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: not daemon.alive() and not any(os.path.exists(f"/proc/{pid}/exe") for pid in pids),
-                   "the end")
+        wait_until(lambda: not daemon.alive() and all(has_ended(pid) for pid in pids), "the end")
     with connected(site.client, "2001:db8:81::8") as client:
         client.send(b"x")
         with pytest.raises(ConnectionRefusedError):
             client.recv(100)
+
+
+def has_ended(pid):
+    """Its files are closed, too: that comes after its program is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0] in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 def test_worker_dies_and_its_clients_go_on(site, start, server):
