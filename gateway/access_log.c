@@ -24,6 +24,8 @@ static const char *const end_names[] = {
 	"not-allowed",
 	"bad-header",
 	"header-timeout",
+	"denied",
+	"banned",
 	"over-limit",
 	"unanswered",
 	"evicted",

@@ -27,11 +27,13 @@ enum access_log_end {
 	ACCESS_LOG_NOT_ALLOWED,	   /* the configuration refuses this client, or what it asked for */
 	ACCESS_LOG_BAD_HEADER,	   /* a proxy in front of us did not say who its client is */
 	ACCESS_LOG_HEADER_TIMEOUT, /* ... or not in time */
-	ACCESS_LOG_OVER_LIMIT,	   /* the listener, the client or the pool has all that it may */
-	ACCESS_LOG_UNANSWERED,	   /* UDP: the server never said anything */
-	ACCESS_LOG_EVICTED,	   /* UDP: made room for a new session */
-	ACCESS_LOG_DRAINED,	   /* the gateway stopped */
-	ACCESS_LOG_ERROR,	   /* anything else that the kernel said */
+	ACCESS_LOG_DENIED,	   /* the listener's lists do not let the client in */
+	ACCESS_LOG_BANNED,
+	ACCESS_LOG_OVER_LIMIT, /* the listener, the client or the pool has all that it may */
+	ACCESS_LOG_UNANSWERED, /* UDP: the server never said anything */
+	ACCESS_LOG_EVICTED,    /* UDP: made room for a new session */
+	ACCESS_LOG_DRAINED,    /* the gateway stopped */
+	ACCESS_LOG_ERROR,      /* anything else that the kernel said */
 	ACCESS_LOG_END_COUNT
 };
 

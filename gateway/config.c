@@ -73,6 +73,10 @@ void config_free(struct config *config)
 		free(config->listeners[i].name);
 		free(config->listeners[i].binds);
 		free(config->listeners[i].allow);
+		free(config->listeners[i].clients.allow);
+		free(config->listeners[i].clients.deny);
+		free(config->listeners[i].clients.allow_file);
+		free(config->listeners[i].clients.deny_file);
 		free(config->listeners[i].accept_proxy.from);
 		free(config->listeners[i].tlvs.custom);
 	}

@@ -106,6 +106,13 @@ struct config_tlvs {
 	uint8_t pass[32]; /* a bit for each type that is passed on of an upstream's header */
 };
 
+/* Who may come: see prefix_rules.h. */
+struct config_clients {
+	struct config_address *allow, *deny;
+	size_t n_allow, n_deny;
+	char *allow_file, *deny_file; /* absolute paths; NULL: none */
+};
+
 struct config_listener {
 	char *name;
 	uint8_t protocol;	   /* IPPROTO_TCP or IPPROTO_UDP */
@@ -122,6 +129,7 @@ struct config_listener {
 	struct config_tlvs tlvs;
 	uint32_t header_max; /* bytes that a whole header may have: its pool's */
 	struct config_timeouts timeouts;
+	struct config_clients clients;
 	struct config_limits limits;
 	uint32_t backlog; /* TCP only, like the next */
 	enum config_refuse refuse;

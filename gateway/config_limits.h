@@ -1,6 +1,6 @@
 /*
- * config_limits - reads what a listener's clients may have: its sections "connections" and
- * "sessions".
+ * config_limits - reads who a listener's clients may be and what they may have: its sections
+ * "clients", "connections" and "sessions".
  */
 #pragma once
 

@@ -210,6 +210,14 @@ static cfg_opt_t sessions_opts[] = {
 	CFG_END(),
 };
 
+static cfg_opt_t clients_opts[] = {
+	CFG_STR_LIST("allow", NULL, CFGF_NODEFAULT),
+	CFG_STR_LIST("deny", NULL, CFGF_NODEFAULT),
+	CFG_STR("allow-file", NULL, CFGF_NODEFAULT),
+	CFG_STR("deny-file", NULL, CFGF_NODEFAULT),
+	CFG_END(),
+};
+
 static cfg_opt_t connections_opts[] = {
 	CFG_STR("max", NULL, CFGF_NODEFAULT),
 	CFG_STR("per-client", NULL, CFGF_NODEFAULT),
@@ -255,6 +263,7 @@ static cfg_opt_t listener_opts[] = {
 	CFG_SEC("timeouts", timeouts_opts, CFGF_NODEFAULT),
 	CFG_SEC("sessions", sessions_opts, CFGF_NODEFAULT),
 	CFG_SEC("connections", connections_opts, CFGF_NODEFAULT),
+	CFG_SEC("clients", clients_opts, CFGF_NODEFAULT),
 	CFG_SEC("accept-proxy", accept_proxy_opts, CFGF_NODEFAULT),
 	CFG_SEC("tlv", tlv_opts, CFGF_NODEFAULT),
 	CFG_END(),
@@ -378,6 +387,7 @@ static cfg_t *make_parser(const char *name)
 	watch_options(cfg, "listener|timeouts|", timeouts_opts);
 	watch_options(cfg, "listener|sessions|", sessions_opts);
 	watch_options(cfg, "listener|connections|", connections_opts);
+	watch_options(cfg, "listener|clients|", clients_opts);
 	watch_options(cfg, "listener|accept-proxy|", accept_proxy_opts);
 	watch_options(cfg, "listener|tlv|", tlv_opts);
 	watch_options(cfg, "listener|tlv|custom|", custom_opts);

@@ -14,6 +14,7 @@
 
 #include "access_log.h"
 #include "client_limits.h"
+#include "client_lists.h"
 #include "config.h"
 #include "list.h"
 #include "loop.h"
@@ -122,6 +123,7 @@ struct flow_table {
 	struct list_node dead;
 	struct loop *loop;
 	struct stats *stats;
+	const struct client_lists *lists;
 	struct client_limits *limits; /* NULL: there are none, and flows have no places */
 	struct ring *ring;	      /* access records go here; NULL: nowhere */
 	int ring_wake_fd;	      /* eventfd of its reader */

@@ -3,12 +3,15 @@
 #include <stdlib.h>
 #include <sysexits.h>
 
+#include "list_keeper.h"
 #include "log.h"
 #include "options.h"
 #include "supervisor.h"
 
 static int run(const struct options *options)
 {
+	char error[PREFIX_RULES_ERROR_MAX];
+
 	switch (options->action) {
 	case OPTIONS_HELP:
 		fputs(options_usage(), stdout);
@@ -17,6 +20,10 @@ static int run(const struct options *options)
 		puts("sixgated " SIXGATE_VERSION);
 		return EXIT_SUCCESS;
 	case OPTIONS_CHECK:
+		if (list_keeper_check(options->config, error) < 0) {
+			fprintf(stderr, "sixgated: %s\n", error);
+			return EX_CONFIG;
+		}
 		printf("%s: ok\n", options->path);
 		return EXIT_SUCCESS;
 	case OPTIONS_RUN:

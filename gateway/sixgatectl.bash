@@ -4,7 +4,7 @@
 # Words that may follow those so far; none for what only the operator can know.
 _sixgatectl_words() {
     case $1 in
-        "") echo "net doctor status who ban unban bans" ;;
+        "") echo "net doctor status who ban unban bans reload-lists" ;;
         net) echo "plan apply status teardown" ;;
     esac
 }
@@ -15,7 +15,7 @@ _sixgatectl() {
 
     _init_completion -n : || return
     case $prev in
-        --config)
+        --config | --socket)
             _filedir
             return
             ;;
@@ -31,7 +31,7 @@ _sixgatectl() {
     for word in "${words[@]:1:cword-1}"; do
         if ((skip)); then
             skip=0
-        elif [[ $word == --config || $word == --run-directory ]]; then
+        elif [[ $word =~ ^--(config|run-directory|socket|at|backend|protocol)$ ]]; then
             skip=1
         elif [[ $word != -* ]]; then
             path+=${path:+ }$word

@@ -10,6 +10,7 @@
 #include "control.h"
 #include "ctl_bans.h"
 #include "ctl_client.h"
+#include "ctl_lists.h"
 #include "ctl_net.h"
 #include "ctl_status.h"
 #include "ctl_who.h"
@@ -66,13 +67,14 @@ static const struct ctl_command control_commands[] = {
 		.print = ctl_bans_print_unban,
 	},
 	{ .name = "bans", .print = ctl_bans_print },
+	{ .name = "reload-lists", .print = ctl_lists_print },
 };
 
 static const char usage_text[] =
 	"usage: sixgatectl [--config FILE] [--json] net plan|apply|status\n"
 	"       sixgatectl [--config FILE | --run-directory DIR] [--json] net teardown\n"
 	"       sixgatectl [--config FILE] [--json] [--no-connect] doctor\n"
-	"       sixgatectl [WHERE] [--json] status|bans\n"
+	"       sixgatectl [WHERE] [--json] status|bans|reload-lists\n"
 	"       sixgatectl [WHERE] [--json] who SOURCE:PORT [--backend ADDRESS[:PORT]]\n"
 	"                  [--protocol tcp|udp] [--at TIME]\n"
 	"       sixgatectl [WHERE] [--json] ban PREFIX [--for TIME] [--reason TEXT]\n"

@@ -29,6 +29,8 @@ enum stats_counter {
 	STATS_ENDED_NOT_ALLOWED,
 	STATS_ENDED_BAD_HEADER,
 	STATS_ENDED_HEADER_TIMEOUT,
+	STATS_ENDED_DENIED,
+	STATS_ENDED_BANNED,
 	STATS_ENDED_OVER_LIMIT,
 	STATS_ENDED_UNANSWERED,
 	STATS_ENDED_EVICTED,
@@ -62,6 +64,8 @@ enum stats_counter {
 	STATS_DROPPED_ADDRESS_RATE,  /* ... too many of this address at once */
 	STATS_DROPPED_POOL_FULL,     /* ... no room for more in the pool */
 	STATS_DROPPED_BACKENDS_FULL, /* ... or at its servers */
+	STATS_DROPPED_DENIED,	     /* ... the listener's lists do not let the client in */
+	STATS_DROPPED_BANNED,	     /* ... the client is banned */
 	STATS_DROPPED_BUSY,	     /* ... sessions that there are come first */
 	STATS_DROPPED_PORTS,	     /* ... no source port is free and rested */
 	STATS_DROPPED_DRAINING,	     /* ... the gateway stops */

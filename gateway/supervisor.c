@@ -26,6 +26,7 @@
 #include "control_who.h"
 #include "guard.h"
 #include "journal.h"
+#include "list_keeper.h"
 #include "log.h"
 #include "logger.h"
 #include "loop.h"
@@ -98,6 +99,7 @@ struct supervisor {
 	struct stats *stats;
 	struct pool_state *pools;
 	struct client_limits *limits; /* NULL: no listener has any */
+	struct list_keeper *lists;
 	struct checker *checker;
 	struct control *control;
 	struct who *who; /* NULL: it is switched off */
@@ -152,6 +154,7 @@ static void log_counters(const struct supervisor *supervisor)
 				(unsigned long long)ring_lost(supervisor->rings[i]));
 	checker_log(supervisor->checker);
 	resolver_log(supervisor->resolver);
+	list_keeper_log(supervisor->lists);
 	control_log(supervisor->control);
 	guard_log(supervisor->guard);
 }
@@ -223,6 +226,7 @@ static int worker_child(struct supervisor *supervisor, size_t index, int channel
 		.pools = supervisor->pools,
 		.who = supervisor->who,
 		.limits = supervisor->limits,
+		.lists = list_keeper_lists(supervisor->lists),
 	};
 
 	leave_supervisor(supervisor);
@@ -641,6 +645,7 @@ static int start_control(struct supervisor *supervisor)
 	};
 	control_who_add(supervisor->control, &supervisor->who_command);
 	bans_start(supervisor->bans, supervisor->guard, supervisor->control);
+	list_keeper_add_commands(supervisor->lists, supervisor->control);
 	(void)control_open(supervisor->control, supervisor->config->run_directory);
 	return 0;
 }
@@ -754,6 +759,8 @@ static int supervisor_start(struct supervisor *supervisor)
 		return err;
 	}
 	err = check_transparent(supervisor);
+	if (!err)
+		err = list_keeper_start(&supervisor->loop, config, &supervisor->lists);
 	if (err)
 		return err;
 	err = make_shared(supervisor);
@@ -819,6 +826,7 @@ static void supervisor_cleanup(struct supervisor *supervisor)
 	pool_state_destroy(supervisor->pools);
 	who_destroy(supervisor->who);
 	client_limits_destroy(supervisor->limits);
+	list_keeper_stop(supervisor->lists);
 	free(supervisor->rings);
 	free(supervisor->workers);
 	if (supervisor->logger_wake_fd >= 0)

@@ -369,6 +369,24 @@ static void attempt_failed(struct tcp_relay *relay, struct flow *flow, int error
 	connect_failed(relay, flow, error);
 }
 
+/* Whether the lists let the client in. False: they do not, and the flow has ended. */
+static bool is_let_in(struct tcp_relay *relay, struct flow *flow)
+{
+	switch (client_lists_judge(relay->flows->lists,
+		(size_t)(flow->listener - relay->config->listeners), &flow->client)) {
+	case CLIENT_LISTS_DENIED:
+		refuse(relay, flow, ACCESS_LOG_DENIED,
+			"the listener's lists do not let it in (clients)");
+		return false;
+	case CLIENT_LISTS_BANNED:
+		refuse(relay, flow, ACCESS_LOG_BANNED, "it is banned");
+		return false;
+	case CLIENT_LISTS_ALLOWED:
+		break;
+	}
+	return true;
+}
+
 /* Takes the client's place within the limits. False: there is none, and the flow has ended. */
 static bool take_place(struct tcp_relay *relay, struct flow *flow)
 {
@@ -440,7 +458,7 @@ static void choose_backend(struct tcp_relay *relay, struct flow *flow)
 		refuse(relay, flow, ACCESS_LOG_NOT_ALLOWED, "identity-ipv6 refuses IPv6 clients");
 		return;
 	}
-	if (!take_place(relay, flow))
+	if (!is_let_in(relay, flow) || !take_place(relay, flow))
 		return;
 	err = attempt(relay, flow);
 	if (err == -ELOOP)

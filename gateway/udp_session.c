@@ -112,6 +112,24 @@ static void drop(struct udp_sessions *sessions, const struct udp_listener *liste
 			suppressed);
 }
 
+/* Whether the lists let the client in. */
+static bool is_let_in(struct udp_sessions *sessions, const struct udp_listener *listener,
+	const struct udp_message *message)
+{
+	switch (client_lists_judge(sessions->flows->lists, listener->index, &message->peer)) {
+	case CLIENT_LISTS_DENIED:
+		drop(sessions, listener, message, STATS_DROPPED_DENIED,
+			"the listener's lists do not let it in (clients)");
+		return false;
+	case CLIENT_LISTS_BANNED:
+		drop(sessions, listener, message, STATS_DROPPED_BANNED, "it is banned");
+		return false;
+	case CLIENT_LISTS_ALLOWED:
+		break;
+	}
+	return true;
+}
+
 /* A place within the listener's limits. */
 static bool take_place(struct udp_sessions *sessions, struct udp_listener *listener,
 	const struct udp_message *message, struct client_place *ret_place)
@@ -384,6 +402,8 @@ static struct flow *begin(struct udp_sessions *sessions, struct udp_listener *li
 	struct client_place place;
 	int err;
 
+	if (!is_let_in(sessions, listener, message))
+		return NULL;
 	if (!has_port(sessions, listener->config)) {
 		drop(sessions, listener, message, STATS_DROPPED_PORTS, no_port);
 		return NULL;

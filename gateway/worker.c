@@ -248,6 +248,7 @@ static int start_relays(struct worker *worker)
 	worker->flows.ring = setup->log_access ? setup->ring : NULL;
 	worker->flows.ring_wake_fd = setup->ring_wake_fd;
 	worker->flows.limits = setup->limits;
+	worker->flows.lists = setup->lists;
 	pool_state_clear_worker(setup->pools, setup->index);
 	if (setup->limits)
 		client_limits_recover(setup->limits, setup->index);

@@ -38,6 +38,7 @@ struct worker_setup {
 	struct pool_state *pools;
 	struct client_limits *limits; /* NULL: there are none */
 	struct who *who;	      /* NULL: it is switched off */
+	const struct client_lists *lists;
 };
 
 /* Serves until told to end; the process's exit status. If the channel closes, it drains. */

@@ -329,10 +329,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 #define LISTENER    "listener \"l\" {\n bind = { \"*:80\", \"[2001:db8::1]:443\" }\n pool = \"p\"\n}\n"
 #define TIMEOUTS    "timeouts { connect = 1s idle = 10m half-closed = 1h dead-peer = 30s }\n"
+#define CLIENTS	    "clients { allow = { 2001:db8::/32, ::1 } deny = 10.0.0.0/8 deny-file = /d }\n"
 #define CONNECTIONS "connections { max = 1 per-client = 2 per-address = 3 rate = 4 }\n"
 #define OTHER_LISTENER                                                                        \
 	"listener m {\n bind = 192.0.2.1:81\n pool = p\n identity = proxy-v1\n v6only = no\n" \
-	" backlog = 9\n protocol = tcp\n " TIMEOUTS CONNECTIONS "}\n"
+	" backlog = 9\n protocol = tcp\n " TIMEOUTS CONNECTIONS CLIENTS "}\n"
 #define BACKENDS                                                                                 \
 	" backend \"192.0.2.10:80\" { weight = 5 max-connections = 9 }\n backend 192.0.2.11:80 " \
 	"{}\n"

@@ -270,6 +270,30 @@ static void test_udp(void **state)
 	config_free(config);
 }
 
+static void test_clients(void **state)
+{
+	struct config *config =
+		parsed(POOL "listener a { bind = [::]:80 pool = p }"
+			    "listener b { protocol = udp bind = [::]:81 pool = p clients {"
+			    " allow = { 2001:db8::/32, 192.0.2.1 } deny = \"::ffff:10.0.0.0/104\""
+			    " allow-file = /a deny-file = /d } }");
+	const struct config_clients *a = &config->listeners[0].clients;
+	const struct config_clients *b = &config->listeners[1].clients;
+
+	(void)state;
+	assert_int_equal(a->n_allow + a->n_deny, 0);
+	assert_null(a->allow_file);
+	assert_null(a->deny_file);
+	assert_int_equal(b->n_allow, 2);
+	assert_int_equal(b->allow[1].prefix_len, 32);
+	assert_int_equal(b->n_deny, 1);
+	assert_int_equal(b->deny[0].prefix_len, 8);
+	assert_int_equal(sockaddr_family(&b->deny[0].addr), AF_INET);
+	assert_string_equal(b->allow_file, "/a");
+	assert_string_equal(b->deny_file, "/d");
+	config_free(config);
+}
+
 static void test_connections(void **state)
 {
 	struct config *config = parsed(
@@ -357,6 +381,7 @@ static void test_broken_syntax(void **state)
 			"2: unknown option 'workers' in listener; known here: bind, protocol, "
 			"pool, backend, allow, identity, identity-ipv6, v6only, backlog, "
 			"refuse, oversize, receive-buffer, timeouts, sessions, connections, "
+			"clients, "
 			"accept-proxy, tlv" },
 		{ "listener l {\n timeouts {\n\n halfclosed = 5s } }",
 			"4: unknown option 'halfclosed' in timeouts; did you mean 'half-closed'?" },
@@ -498,6 +523,14 @@ static void test_broken_listeners(void **state)
 			"3: connections: this goes with protocol = tcp only: UDP has sessions" },
 		{ "pool p { backend 192.0.2.10:80 {\n max-connections = many } }",
 			"2: max-connections \"many\": write a whole number from 0 to 10000000" },
+		{ POOL "listener l { bind = [::]:80 pool = p clients {\n allow = { ::1,\n "
+		       "10.1.0.0/8 "
+		       "} } }",
+			"4: allow \"10.1.0.0/8\": the bits beyond the length of a prefix must be "
+			"zero, "
+			"like in 2001:db8:1::/64 or 10.0.0.0/8" },
+		{ POOL "listener l { bind = [::]:80 pool = p clients {\n deny-file = denied } }",
+			"3: deny-file \"denied\": name a file by its path from / on" },
 		{ "pool p {\n max-connections = -1 backend 192.0.2.10:80 {} }",
 			"2: max-connections \"-1\": write a whole number from 0 to 10000000" },
 		{ POOL "listener l { bind = [::]:80 pool = p connections {\n per-client = 10000001 "
@@ -909,6 +942,7 @@ int main(void)
 		cmocka_unit_test(test_limits_are_taken),
 		cmocka_unit_test(test_udp),
 		cmocka_unit_test(test_connections),
+		cmocka_unit_test(test_clients),
 		cmocka_unit_test(test_broken_syntax),
 		cmocka_unit_test(test_broken_values),
 		cmocka_unit_test(test_broken_listeners),
