@@ -7,6 +7,7 @@ import socket
 import struct
 
 import pytest
+from control import result
 from headers import (ALPN, AUTHORITY, CRC32C, NETNS, NOOP, SSL, UDP6, UNIQUE_ID, check_crc, connect_from,
                      read_told, split_tlvs, tlv, v1, v2, with_crc)
 from netsite import CLIENT4, CLIENT6, SERVER4, VIP4, VIP6, Site, build_dir, wait_until
@@ -171,6 +172,19 @@ def test_unique_id_of_upstream_wins(site, start, server):
         ["theirs-1", "0x" + binary.hex(), ours.decode(), other.decode()]
 
 
+def test_who_knows_the_named_client_and_its_id(site, start, server):
+    start(f"{FROM} tlv {{ unique-id = yes pass = unique-id }}")
+    for header, client, value in ((v2(FAR6, FAR_VIP6, tlvs=tlv(UNIQUE_ID, b"theirs")), f"[{FAR6}]:40000", "theirs"),
+                                  (v1(FAR4, FAR_VIP4), f"{FAR4}:40000", None)):
+        with connect_from(site.client, PROXY6, VIP6, PORT) as connection:
+            connection.sendall(header)
+            behind, peer = server.accept()
+            with behind:
+                (_, told_id), = read_told(behind).tlvs
+                answer, = result(site, "who", source="{}:{}".format(*peer))["answers"]
+                assert (answer["client"], answer["unique_id"]) == (client, value or told_id.decode())
+
+
 def test_unique_id_of_upstream_that_is_not_passed_on(site, start, server):
     daemon = start(f"{FROM} tlv {{ unique-id = yes pass = authority }}")
     (_, ours), = tlvs_of(site, server, v2(FAR6, FAR_VIP6, tlvs=tlv(UNIQUE_ID, b"theirs")))
@@ -203,7 +217,7 @@ def test_what_does_not_fit_is_left_out_counted_and_said(site, start, server):
     longer = tlv(AUTHORITY, b"a" * 69)
     with told(site, server, v2(FAR4, FAR_VIP4, tlvs=longer)) as seen:
         assert tlv(*seen.tlvs[0]) == longer and len(seen.raw) == 107
-    assert "header-max = 107" in daemon.errors()
+    wait_until(lambda: "header-max = 107" in daemon.errors(), "the line in the log")
     daemon.kill(signal.SIGUSR1)
     wait_until(lambda: "counter tlvs_left_out 3" in daemon.errors(), "the counter")
 
