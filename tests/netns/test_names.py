@@ -18,7 +18,7 @@ from test_refusal import is_refusing
 from wire import access_records, read_exactly, read_header
 
 FRONT = 80
-QUICK = "interval-min = 100ms interval-max = 200ms timeout = 200ms attempts = 1"
+QUICK = "interval-min = 100ms interval-max = 200ms timeout = 700ms attempts = 1"
 CHECK = "check { type = http  interval = 100ms  rise = 2  fall = 2 }"
 
 
@@ -65,7 +65,8 @@ def wait_at(daemon, *hosts, name=NAME):
     def latest():
         found = re.findall(rf"pool p: {re.escape(name)} is at (.*)", daemon.errors())
         return found and set(found[-1].split(", ")) == set(hosts)
-    wait_until(latest, f"{name} at {hosts}")
+    # Changes in quick succession may be said up to 10 s late.
+    wait_until(latest, f"{name} at {hosts}", 20)
 
 
 def refused(site):
@@ -139,18 +140,20 @@ def test_start_does_not_wait(site, dns, start):
     assert counter(daemon, "names_unanswered") >= 1 and counter(daemon, "addresses_changed") == 1
 
 
-OTHERS_ANSWER = bytes.fromhex("8180000100010000000005" "6f74686572" "00" "00010001" "c00c00010001000000000004c6336407")
-JUNK = [b"", b"\x81\x80" + b"\xff" * 498, b"\x81\x80\0\1\0\1\0\0\0\0\xc0\x0c", OTHERS_ANSWER]
+# What a server may say that answers nothing; bytes follow the question's id.
+NO_ANSWERS = {"silence": None, "servfail": SERVFAIL, "refused": REFUSED, "id alone": b"",
+              "garbage": b"\x81\x80" + b"\xff" * 498, "answer without question": b"\x81\x80\0\1\0\1\0\0\0\0\xc0\x0c",
+              "of another name": b"\x81\x80\0\1\0\1\0\0\0\0\5other\0\0\1\0\1\xc0\x0c\0\1\0\1\0\0\0\0\0\4\xc6\x33\x64\7"}
 
 
-@pytest.mark.parametrize("trouble", [None, SERVFAIL, REFUSED, *JUNK])
+@pytest.mark.parametrize("trouble", NO_ANSWERS.values(), ids=NO_ANSWERS.keys())
 def test_no_answer_changes_nothing(site, dns, start, trouble):
     dns.records[NAME] = BACKENDS[:2]
     daemon = start(resolve=f'servers = "{SERVER4}" {QUICK} hold = 0s')
     wait_at(daemon, *BACKENDS[:2])
     dns.records[NAME] = trouble
     wait_said(daemon, f"pool p: {NAME} cannot be looked up")
-    wait_asked(dns, NAME, 3)
+    wait_asked(dns, NAME, 2)
     with servers(site, *BACKENDS[:2]) as listeners:
         assert served_by(site, listeners) == {0, 1}
     dns.records[NAME] = BACKENDS[1:3]
@@ -188,10 +191,10 @@ def test_nothing_is_down_and_comes_back(site, dns, start, nothing):
 def test_hold(site, dns, start):
     """Kept for so long; an answer meanwhile begins it anew, silence does not."""
     dns.records[NAME] = BACKENDS[:1]
-    daemon = start(resolve=f'servers = "{SERVER4}" {QUICK} hold = 1s')
+    daemon = start(resolve=f'servers = "{SERVER4}" {QUICK} hold = 3s')
     wait_at(daemon, BACKENDS[0])
     with servers(site, BACKENDS[0]) as listeners:
-        for _ in range(4):
+        for _ in range(5):
             dns.records[NAME] = NXDOMAIN
             wait_asked(dns, NAME, 3)
             check_served(site, listeners)
