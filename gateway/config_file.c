@@ -536,6 +536,39 @@ static int walk_log(struct parse *parse, cfg_t *cfg)
 	return err ? refused(parse, cfg, "access-log", err, reason) : 0;
 }
 
+static bool is_same_path(const char *a, const char *b)
+{
+	size_t a_len = strlen(a), b_len = strlen(b);
+
+	while (a_len > 1 && a[a_len - 1] == '/')
+		a_len--;
+	while (b_len > 1 && b[b_len - 1] == '/')
+		b_len--;
+	return a_len == b_len && memcmp(a, b, a_len) == 0;
+}
+
+static int walk_directories(struct parse *parse, cfg_t *cfg)
+{
+	struct config *config = parse->config;
+	const char *run = config_tree_text_of(cfg, "run-directory"), *reason = NULL;
+	const char *state = config_tree_text_of(cfg, "state-directory");
+	int err = 0;
+
+	if (run)
+		err = config_set_run_directory(config, run, &reason);
+	if (err)
+		return refused(parse, cfg, "run-directory", err, reason);
+	if (state)
+		err = config_set_state_directory(config, state, &reason);
+	if (err)
+		return refused(parse, cfg, "state-directory", err, reason);
+	/* Each is locked by its owner, and the former is empty after a boot. */
+	if (is_same_path(config->run_directory, config->state_directory))
+		return refused(parse, cfg, state ? "state-directory" : "run-directory", -EINVAL,
+			"run-directory and state-directory are two: give each its own");
+	return 0;
+}
+
 static int walk_process(struct parse *parse, cfg_t *cfg)
 {
 	static const struct config_tree_range drain = { 0, 86400000, "0s to 1d" };
@@ -550,16 +583,9 @@ static int walk_process(struct parse *parse, cfg_t *cfg)
 		err = config_set_user(config, text, &reason);
 	if (err)
 		return refused(parse, cfg, "user", err, reason);
-	text = config_tree_text_of(cfg, "run-directory");
-	if (text)
-		err = config_set_run_directory(config, text, &reason);
+	err = walk_directories(parse, cfg);
 	if (err)
-		return refused(parse, cfg, "run-directory", err, reason);
-	text = config_tree_text_of(cfg, "state-directory");
-	if (text)
-		err = config_set_state_directory(config, text, &reason);
-	if (err)
-		return refused(parse, cfg, "state-directory", err, reason);
+		return err;
 	err = config_tree_get_duration(parse->tree, cfg, "drain", &drain, &config->drain_ms);
 	if (!err)
 		err = config_tree_get_number(

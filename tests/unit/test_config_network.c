@@ -207,6 +207,12 @@ static void test_broken_network(void **state)
 	static const struct broken cases[] = {
 		{ "\nrun-directory = run\n", "2: run-directory \"run\": run-directory is a path "
 					     "from / on, of up to 255 characters" },
+		{ "run-directory = /var/sixgate\nstate-directory = /var/sixgate/\n",
+			"2: state-directory \"/var/sixgate/\": run-directory and state-directory "
+			"are two: give each its own" },
+		{ "\nrun-directory = /var/lib/sixgate\n",
+			"2: run-directory \"/var/lib/sixgate\": run-directory and state-directory "
+			"are two: give each its own" },
 		{ "\nstate-directory = lib\n", "2: state-directory \"lib\": state-directory is a "
 					       "path from / on, of up to 255 characters" },
 		{ "network {\n interfaces = eth0 }",
