@@ -48,13 +48,18 @@ class Features:
     listener: str = ""
     pool: str = ""
     backend: str = ""
+    bans: tuple = ()
 
 
 # Everything that a site may switch on together. What is measured has one server behind each listener, so a second
 # one stands by.
 ALL_FEATURES = Features(
     host=NAME,
-    top=f'resolve {{ servers = "{SERVER4}" }}\n',
+    top=f"""
+resolve {{ servers = "{SERVER4}" }}
+who {{ keep = 10m  entries = 1000000 }}
+""",
+    bans=("2001:db8:bad::/48", "2001:db8:1:bad::/64", "2001:db8:1::bad", "198.18.0.0/15"),
     listener="""
     accept-proxy { from = { "2001:db8:ffff::/48", "203.0.113.7" } }
     tlv { crc32c = yes  unique-id = yes  custom 0xE0 { value = bench } }
@@ -81,11 +86,16 @@ pool "{name}" {{
     backend "{features.host}:{server_port}" {{ {features.backend} }} {features.pool}
 }}
 """ for name, port, server_port in (("web", peer.port, WEB_PORT), ("bulk", peer.port + 1, BULK_PORT)))
-        return site.sixgated_config(f"""
-run-directory = "{site.dir}/{peer.name}-run"
+        run = site.dir / f"{peer.name}-run"
+        daemon = site.sixgated_config(f"""
+run-directory = "{run}"
 workers = 1
 access-log = "off"
+{"" if build else f'state-directory = "{run}-state"'}
 {features.top}{parts}""", name=peer.name, wrapper=wrapper, build=build)
+        for prefix in features.bans:
+            site.gateway.run([build_dir() / "sixgatectl", "--run-directory", run, "ban", prefix, "--for", "1d"])
+        return daemon
     return start
 
 

@@ -85,9 +85,9 @@ def read_told(connection):
                 split_tlvs(raw[ends:]), raw)
 
 
-def connect_from(namespace, source, host, port):
+def connect_from(namespace, source, host, port, timeout=10):
     connection = namespace.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    connection.settimeout(10)
+    connection.settimeout(timeout)
     try:
         connection.bind((source, 0))
         connection.connect((host, port))

@@ -18,10 +18,12 @@ FRONT, PORT = 80, 8000
 HOSTS = BACKENDS[:3]
 SPARE = BACKENDS[3]
 UPSTREAM, FAR, FAR_VIP = "2001:db8:1::a1", "2001:db8:77:1::7", "2001:db8:99::80"
+BANNED = "2001:db8:1:0:b::1"
 PER_CLIENT = 40
 CONFIG = f"""
 workers = 2
 drain = 2s
+who {{ keep = 1m  entries = 10000 }}
 resolve {{ servers = "{SERVER4}" interval-min = 100ms interval-max = 200ms }}
 network {{ interface = "front" address = {{ "{VIP6}/128" }} }}
 listener "web" {{
@@ -52,7 +54,7 @@ pool "web" {{
 @pytest.fixture
 def site():
     with Site(bare=True) as made:
-        made.client.ip(f"addr add {UPSTREAM}/64 dev eth0 nodad preferred_lft 0")
+        made.client.ip(*(f"addr add {address}/64 dev eth0 nodad preferred_lft 0" for address in (UPSTREAM, BANNED)))
         yield made
 
 
@@ -73,7 +75,7 @@ def dns(site):
 def daemon(site, gateway, web, dns):
     """What it sets up in the kernel must be gone when it has ended."""
     before = site.gateway.network()
-    made = gateway(config=f'run-directory = "{site.dir}/run"\n{CONFIG}')
+    made = gateway(config=f'run-directory = "{site.dir}/run"\nstate-directory = "{site.dir}/state"\n{CONFIG}')
     yield made
     assert made.stop() == 0
     assert site.gateway.network() == before
@@ -131,6 +133,41 @@ def check_named_client(site):
         reset(connection)
 
 
+def check_who(site):
+    """A server that reads no header knows its client by a port of the gateway's."""
+    with connect_from(site.client, UPSTREAM, VIP6, FRONT) as client:
+        client.sendall(v2(FAR, FAR_VIP, 30000) + b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert client.recv(4096)
+        source = wait_until(lambda: [record for record in lines_at(site) if is_of(site, record, FAR)], "its source")[0]
+        answer = result(site, "who", source=source)["answers"][0]
+        assert (answer["client"], answer["live"]) == (f"[{FAR}]:30000", True)
+
+
+def lines_at(site):
+    """Sources of connections that nginx has now."""
+    lines = site.server.run(["ss", "-Htn", "state", "established", f"sport = :{PORT}"]).stdout.splitlines()
+    return [line.split()[3] for line in lines]
+
+
+def is_of(site, source, client):
+    return any(answer["client"].startswith(f"[{client}]") for answer in result(site, "who", source=source)["answers"]
+               if answer["live"])
+
+
+def check_bans(site):
+    """Who is banned does not get through, in the midst of others who do."""
+    before = len(result(site, "bans")["bans"])
+    assert result(site, "ban", prefix="2001:db8:1:0:b::/80", reason="test", **{"for": "1h"})["enforced"]
+    with pytest.raises(TimeoutError):
+        connect_from(site.client, BANNED, VIP6, FRONT, 0.5)
+    with connect_from(site.client, CLIENT6, VIP6, FRONT) as other:
+        assert ask(other)[1].startswith(CLIENT6)
+    assert result(site, "unban", prefix="2001:db8:1:0:b::/80")["enforced"]
+    with connect_from(site.client, BANNED, VIP6, FRONT) as client:
+        assert ask(client)[1].startswith(BANNED)
+    assert len(result(site, "bans")["bans"]) == before
+
+
 def kill_worker(site, daemon):
     os.kill(result(site, "status")["workers"][0]["pid"], signal.SIGKILL)
     said(daemon, "all 2 workers are up again")
@@ -143,6 +180,8 @@ def test_all_at_once(site, daemon, web):
         wait_until(lambda: len(held(site, 1)) == 1, "places are free again")
         kill_worker(site, daemon)
         check_named_client(site)
+        check_who(site)
+        check_bans(site)
         kill(site, web, HOSTS[0])
         said(daemon, f"{HOSTS[0]}:{PORT} is down")
         check_named_client(site)
