@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "grow.h"
-
 /* ---- one ban ---- */
 
 static unsigned full_len(uint8_t family)
@@ -136,14 +134,20 @@ static struct nft_guard_element element_of(const struct ban *ban, uint64_t now_m
 	return element;
 }
 
-static int note(struct nft_guard_element **array, size_t *n, const struct nft_guard_element *value)
+static int note(struct nft_guard_element **array, size_t *n, size_t *room,
+	const struct nft_guard_element *value)
 {
-	struct nft_guard_element *place = grow_array((void **)array, *n, sizeof(*place));
+	size_t wanted = *room ? 2 * *room : 4;
+	struct nft_guard_element *bigger;
 
-	if (!place)
-		return -ENOMEM;
-	*place = *value;
-	++*n;
+	if (*n == *room) {
+		bigger = reallocarray(*array, wanted, sizeof(*bigger));
+		if (!bigger)
+			return -ENOMEM;
+		*array = bigger;
+		*room = wanted;
+	}
+	(*array)[(*n)++] = *value;
 	return 0;
 }
 
@@ -151,7 +155,7 @@ static int enter(const struct ban *ban, uint64_t now_ms, struct ban_changes *cha
 {
 	const struct nft_guard_element element = element_of(ban, now_ms);
 
-	return note(&changes->add, &changes->n_add, &element);
+	return note(&changes->add, &changes->n_add, &changes->room_add, &element);
 }
 
 static int leave(const struct ban *ban, struct ban_changes *changes)
@@ -159,7 +163,7 @@ static int leave(const struct ban *ban, struct ban_changes *changes)
 	struct nft_guard_element element = element_of(ban, 0);
 
 	element.comment = NULL; /* the ban may be gone before it is read */
-	return note(&changes->remove, &changes->n_remove, &element);
+	return note(&changes->remove, &changes->n_remove, &changes->room_remove, &element);
 }
 
 /* ---- the list ---- */
@@ -170,6 +174,11 @@ void ban_list_clear(struct ban_list *list)
 		free(list->bans[i]);
 	free(list->bans);
 	*list = (struct ban_list){ 0 };
+}
+
+static void count(struct ban_list *list, const struct ban *ban, int by)
+{
+	list->by_len[ban->family == AF_INET6][ban->prefix_len] += (uint32_t)by;
 }
 
 /* Where it is, or would be; true: it is there. */
@@ -201,6 +210,8 @@ const struct ban *ban_list_cover(const struct ban_list *list, const struct ban *
 	for (unsigned len = 1; len < ban->prefix_len; len++) {
 		struct ban outer = *ban;
 
+		if (list->by_len[ban->family == AF_INET6][len] == 0)
+			continue;
 		outer.prefix_len = (uint8_t)len;
 		clear_beyond(outer.addr, len);
 		if (find(list, &outer, &index))
@@ -302,6 +313,7 @@ int ban_list_put(struct ban_list *list, const struct ban *ban, const char *reaso
 		(list->n - index) * sizeof(struct ban *));
 	list->bans[index] = made;
 	list->n++;
+	count(list, made, 1);
 	return ban_list_cover(list, made) ? 0 : settle(list, made, now_ms, changes);
 }
 
@@ -316,6 +328,7 @@ int ban_list_remove(
 		return -ENOENT;
 	gone = list->bans[index];
 	list->n--;
+	count(list, gone, -1);
 	memmove(list->bans + index, list->bans + index + 1,
 		(list->n - index) * sizeof(struct ban *));
 	if (gone->in_force) {
@@ -340,10 +353,12 @@ int ban_list_expire(
 	if (!ended)
 		return -ENOMEM;
 	for (size_t i = 0; i < list->n; i++)
-		if (has_ended(list->bans[i], now_ms))
+		if (has_ended(list->bans[i], now_ms)) {
 			ended[n++] = list->bans[i];
-		else
+			count(list, list->bans[i], -1);
+		} else {
 			list->bans[kept++] = list->bans[i];
+		}
 	list->n = kept;
 	for (size_t i = 0; i < n; i++) {
 		if (ended[i]->in_force && !err)

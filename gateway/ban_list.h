@@ -30,14 +30,15 @@ struct ban_list {
 	struct ban **bans; /* by family, address and length: an outer one before those within */
 	size_t n;
 	size_t size;
+	uint32_t by_len[2][129]; /* how many there are of IPv4, IPv6 of each length */
 };
 
 /* What is to leave the sets, then to enter them. Comments are those of the list. */
 struct ban_changes {
 	struct nft_guard_element *remove;
-	size_t n_remove;
+	size_t n_remove, room_remove;
 	struct nft_guard_element *add;
-	size_t n_add;
+	size_t n_add, room_add;
 };
 
 void ban_changes_clear(struct ban_changes *changes);

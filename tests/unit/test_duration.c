@@ -58,11 +58,28 @@ static void test_wrong(void **state)
 	}
 }
 
+static void test_long(void **state)
+{
+	uint64_t ms = 77;
+
+	(void)state;
+	assert_int_equal(duration_parse_long("3650d", &ms), 0);
+	assert_true(ms == 315360000000U);
+	assert_int_equal(duration_parse_long("4294967295d", &ms), 0);
+	assert_true(ms == 4294967295U * 86400000ULL);
+	ms = 77;
+	assert_int_equal(duration_parse_long("4294967296d", &ms), -EINVAL);
+	assert_int_equal(duration_parse_long("5", &ms), -EINVAL);
+	assert_int_equal(duration_parse_long("-5s", &ms), -EINVAL);
+	assert_true(ms == 77);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_right),
 		cmocka_unit_test(test_wrong),
+		cmocka_unit_test(test_long),
 	};
 
 	return cmocka_run_group_tests_name("duration", tests, NULL, NULL);
