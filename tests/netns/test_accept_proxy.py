@@ -400,6 +400,45 @@ def test_client_that_is_named_gets_its_server(site, gateway):
         assert chosen == [served(v1(f"2001:db8:77::{n:x}", FAR_VIP6, 1), PROXY4, VIP4) for n in range(30)]
 
 
+@contextlib.contextmanager
+def limited(site, gateway, section):
+    """The same with something more in the listener."""
+    config = whole(site, "10s").replace('pool = "web"', f'pool = "web" {section}', 1)
+    with site.server.listen(SERVER4, BACK) as listener:
+        listener.settimeout(10)
+        yield Told(site, gateway(config=config), listener)
+
+
+def is_turned_away(told, header, **where):
+    with told.connect(**where) as client:
+        client.sendall(header)
+        return ends_in_reset(client) == (True, 0)
+
+
+def test_limits_are_those_of_the_client_that_is_named(site, gateway):
+    """Not of the proxy, through which they all come; and a client has one place, by whatever way."""
+    with limited(site, gateway, "connections { per-client = 1 }") as told, contextlib.ExitStack() as stack:
+        for n in range(5):
+            stack.enter_context(told.pair(v2(f"2001:db8:77:{n}::7", FAR_VIP6)))
+        stack.enter_context(told.pair(v1(FAR4, FAR_VIP4)))
+        for first in (v2("2001:db8:77:3::8", FAR_VIP6), v1("2001:db8:77:4::9", FAR_VIP6), v2(FAR4, FAR_VIP4),
+                      v2(f"::ffff:{FAR4}", FAR_VIP6)):
+            for source, host in ((PROXY6, VIP6), (PROXY4, VIP4)):
+                assert is_turned_away(told, first, source=source, host=host)
+        assert {(record["end"], record["by"]) for record in told.records(8)} == {("over-limit", "gateway")}
+
+
+def test_lists_judge_the_client_that_is_named(site, gateway):
+    """And not the proxy, unless its header names nobody."""
+    lists = f'clients {{ deny = {{ "2001:db8:77::/48", "{FAR4}", "{PROXY6}" }} }}'
+    with limited(site, gateway, lists) as told:
+        for header in (v2(FAR6, FAR_VIP6), v1(FAR4, FAR_VIP4), v2(f"::ffff:{FAR4}", FAR_VIP6), v2(command=0x20)):
+            assert is_turned_away(told, header)
+        assert {record["end"] for record in told.records(4)} == {"denied"}
+        with told.pair(v2("2001:db8:78::7", FAR_VIP6)) as (_, _, seen):
+            assert seen.src == "2001:db8:78::7"
+
+
 # ---- real proxies and servers ---------------------------------------------------------------------
 
 HAPROXY = """
