@@ -325,9 +325,13 @@ def test_servers_of_the_system(site, start):
     with ScriptedDns(site.server, BACKENDS[0]) as first, ScriptedDns(site.server, BACKENDS[1]) as second:
         first.records[NAME] = BACKENDS[:1]
         second.records[NAME] = BACKENDS[1:2]
-        daemon = start(f'backend "db:{PORT}" {{}} backend "local.example:{PORT}" {{}}', QUICK, wrapper=wrapper)
+        first.records[f"whole.{ZONE}"] = BACKENDS[2:3]
+        daemon = start(f'backend "db:{PORT}" {{}} backend "local.example:{PORT}" {{}} backend "whole.:{PORT}" {{}}',
+                       QUICK, wrapper=wrapper)
         wait_at(daemon, BACKENDS[0], name="db")
         wait_at(daemon, BACKENDS[2], name="local.example")
+        wait_said(daemon, "pool p: whole. has no address: Domain name not found")
+        assert first.asked["whole"] and not first.asked[f"whole.{ZONE}"]
         resolv.write_text(f"nameserver {BACKENDS[1]}\nsearch {ZONE}\n")
         wait_at(daemon, BACKENDS[1], name="db")
         before = first.asked[NAME]
