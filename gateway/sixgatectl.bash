@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2053
 # Completion of sixgatectl(8) for bash.
 
 # Words that may follow those so far; none for what only the operator can know.
@@ -11,19 +11,18 @@ _sixgatectl_words() {
 
 _sixgatectl() {
     local cur prev words cword path="" word skip=0 options
-    options="--config --json --run-directory --socket --no-connect --for --reason --backend --protocol --at --help --version"
+    options="--config --json --run-directory --socket --no-connect --for --reason --backend --protocol --at"
+    options+=" --help --version"
+    # Options that the next word belongs to.
+    local with_value="--@(config|run-directory|socket|for|reason|backend|protocol|at)"
 
     _init_completion -n : || return
     case $prev in
-        --config | --socket)
-            _filedir
-            return
-            ;;
-        --run-directory)
-            _filedir -d
-            return
-            ;;
+        --config | --socket) _filedir ;;
+        --run-directory) _filedir -d ;;
+        --protocol) mapfile -t COMPREPLY < <(compgen -W "tcp udp" -- "$cur") ;;
     esac
+    [[ $prev == $with_value ]] && return
     if [[ $cur == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
         return
@@ -31,7 +30,7 @@ _sixgatectl() {
     for word in "${words[@]:1:cword-1}"; do
         if ((skip)); then
             skip=0
-        elif [[ $word =~ ^--(config|run-directory|socket|at|backend|protocol)$ ]]; then
+        elif [[ $word == $with_value ]]; then
             skip=1
         elif [[ $word != -* ]]; then
             path+=${path:+ }$word

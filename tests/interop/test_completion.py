@@ -66,3 +66,9 @@ def test_files_and_directories(tmp_path):
     assert complete("--config", "some.c", cwd=tmp_path) == ["some.conf"]
     assert complete("--run-directory", "some", cwd=tmp_path) == ["some.d"]
     assert complete("net", "plan", "so", cwd=tmp_path) == []
+
+
+def test_values():
+    assert complete("who", "--protocol", "") == ["tcp", "udp"]
+    assert complete("ban", "--for", "") == []
+    assert complete("--reason", "net", "unb") == ["unban"]
