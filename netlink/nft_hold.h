@@ -1,0 +1,67 @@
+/*
+ * nft_hold - the nftables table that holds clients' SYNs in a packet queue, and refuses those that
+ * come back from it with a mark that says so.
+ *
+ * The table belongs to the socket that made it (NFT_TABLE_F_OWNER, Linux 5.12): it is gone when
+ * that is closed, and nobody else can change it. Its chains are at input, behind every filter of
+ * the machine, so that what a firewall drops is not held: "hold" (priority 200) leads SYNs to the
+ * queue, "answer" (201) is where they go on. See nft(8), linux/netfilter/nf_tables.h.
+ *
+ * A kernel without the expression "queue" (CONFIG_NFT_QUEUE) has the target NFQUEUE of xtables,
+ * which nft_compat makes an expression.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "nl_channel.h"
+
+#define NFT_HOLD_TABLE_MAX 32
+
+/* Marks of packets that come out of the queue; the rest are left as they were. */
+#define NFT_HOLD_MARK	      0x68010000U
+#define NFT_HOLD_MARK_REFUSAL (NFT_HOLD_MARK + 1U)     /* plus enum nft_hold_refusal */
+#define NFT_HOLD_MARK_WORKER  (NFT_HOLD_MARK + 0x100U) /* plus the worker's index */
+
+/* What a refused client is told; by ICMP or ICMPv6, whichever it speaks. */
+enum nft_hold_refusal {
+	NFT_HOLD_RESET,
+	NFT_HOLD_HOST_UNREACHABLE,
+	NFT_HOLD_NET_UNREACHABLE,
+	NFT_HOLD_PROHIBITED,
+	NFT_HOLD_REFUSALS
+};
+
+struct nft_hold_bind {
+	uint8_t family; /* AF_INET or AF_INET6 */
+	bool any;	/* any address of this machine */
+	uint8_t addr[16];
+	uint16_t port; /* host order */
+};
+
+struct nft_hold {
+	const char *table;
+	uint16_t queue;
+	bool native; /* the expression "queue", or else the target NFQUEUE */
+	const struct nft_hold_bind *binds;
+	size_t n_binds;
+};
+
+/*
+ * The batch that makes the table, as nft_table_encode() does. *ret_buf is freed by the caller. 0,
+ * -ENOMEM, or -EINVAL.
+ */
+int nft_hold_encode(const struct nft_hold *hold, uint32_t seq, void **ret_buf, size_t *ret_len,
+	uint32_t *ret_last);
+
+/*
+ * Makes the table, in the way that this kernel knows; hold->native is not looked at. channel:
+ * NETLINK_NETFILTER, whose table it is from now on. 0; -EPERM; -EOPNOTSUPP: this kernel lacks
+ * something; -EEXIST: there is such a table, or another negative errno.
+ */
+int nft_hold_install(struct nl_channel *channel, const struct nft_hold *hold);
+
+/* Takes it away again. 0 or a negative errno. */
+int nft_hold_remove(struct nl_channel *channel, const char *table);
