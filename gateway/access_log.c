@@ -29,6 +29,7 @@ static const char *const end_names[] = {
 	"over-limit",
 	"unanswered",
 	"evicted",
+	"unclaimed",
 	"drained",
 	"error",
 };

@@ -195,6 +195,22 @@ static void on_client(struct loop_source *source, uint32_t events)
 		listener->batch /= 2;
 }
 
+int admission_ends(const struct admission_listener *listener, int client_fd,
+	struct sockaddr_any *client, struct sockaddr_any *ret_local)
+{
+	struct sockaddr_any local = listener->bind->addr;
+	socklen_t len = sizeof(local);
+
+	/* A call less where it is known. */
+	if ((sockaddr_is_any(&local) || listener->contested) &&
+		getsockname(client_fd, &local.sa, &len) < 0)
+		return -errno;
+	sockaddr_unmap(client);
+	sockaddr_unmap(&local);
+	*ret_local = local;
+	return 0;
+}
+
 int admission_init(struct admission *admission, struct loop *loop, struct stats *stats,
 	struct broker_stock *stock, struct admission_listener *listeners, size_t n,
 	admission_take *take, void *userdata)

@@ -61,6 +61,13 @@ int admission_init(struct admission *admission, struct loop *loop, struct stats 
 	struct broker_stock *stock, struct admission_listener *listeners, size_t n,
 	admission_take *take, void *userdata);
 
+/*
+ * The two ends of an accepted client's connection: client, as accept() has it, loses its v4-mapped
+ * form. 0 or a negative errno.
+ */
+int admission_ends(const struct admission_listener *listener, int client_fd,
+	struct sockaddr_any *client, struct sockaddr_any *ret_local);
+
 /* There are sockets in the stock again. */
 void admission_restocked(struct admission *admission);
 

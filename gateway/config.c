@@ -43,6 +43,12 @@ struct config *config_new(void)
 			.mark = CONFIG_NET_MARK,
 			.receive_buffer = CONFIG_NET_BUFFER,
 		},
+		.hold = {
+			.max = 1024,
+			.max_per_backend = 256,
+			.max_per_client = 64,
+			.queue = CONFIG_HOLD_QUEUE,
+		},
 		.run_directory = strdup(CONFIG_RUN_DIRECTORY),
 		.state_directory = strdup(CONFIG_STATE_DIRECTORY),
 		.resolve = {

@@ -128,6 +128,7 @@ struct config_listener {
 	struct config_accept_proxy accept_proxy;
 	struct config_tlvs tlvs;
 	uint32_t header_max; /* bytes that a whole header may have: its pool's */
+	bool after_backend;  /* TCP: clients are let in when a backend has answered */
 	struct config_timeouts timeouts;
 	struct config_clients clients;
 	struct config_limits limits;
@@ -250,9 +251,18 @@ struct config_who {
 	uint32_t entries; /* of each worker, of flows that have ended; 0: none are kept at all */
 };
 
+/* Clients that wait for a backend to answer, of all listeners. 0: no limit. */
+struct config_hold {
+	uint32_t max;
+	uint32_t max_per_backend;
+	uint32_t max_per_client; /* an IPv6 /64 or one IPv4 address */
+	uint32_t queue;		 /* number of the packet queue, or the first that is tried */
+};
+
 struct config {
 	struct config_network network;
 	struct config_resolve resolve;
+	struct config_hold hold;
 	char *run_directory;   /* an absolute path */
 	char *state_directory; /* the same; of what outlives the gateway */
 	uint32_t workers;      /* 0 is "auto": one per CPU that we may run on */
@@ -298,6 +308,9 @@ struct config {
 #define CONFIG_RUN_DIRECTORY	 "/run/sixgate"
 #define CONFIG_STATE_DIRECTORY	 "/var/lib/sixgate"
 #define CONFIG_RUN_DIRECTORY_MAX 255U /* bytes */
+#define CONFIG_HOLD_MAX		 65536U
+#define CONFIG_HOLD_QUEUE	 16600U
+#define CONFIG_HOLD_QUEUE_MAX	 65000U
 #define CONFIG_NET_TABLE	 166U
 #define CONFIG_NET_PRIORITY	 166U
 #define CONFIG_NET_MARK		 0x1000U

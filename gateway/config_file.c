@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "config_check.h"
+#include "config_hold.h"
 #include "config_limits.h"
 #include "config_resolve.h"
 #include "config_told.h"
@@ -398,7 +399,9 @@ static int walk_listener(struct parse *parse, cfg_t *cfg, int line)
 		err = config_limits_walk(parse->tree, listener, cfg);
 	if (!err)
 		err = walk_identity(parse, listener, cfg);
-	return err ? err : config_told_walk(parse->tree, parse->config, listener, cfg);
+	if (!err)
+		err = config_told_walk(parse->tree, parse->config, listener, cfg);
+	return err ? err : config_hold_walk_listener(parse->tree, listener, cfg);
 }
 
 /* ---- walking: the network ---- */
@@ -638,6 +641,8 @@ static int walk(struct parse *parse, cfg_t *cfg)
 		err = walk_network(parse, cfg_getsec(cfg, "network"));
 	if (!err && cfg_size(cfg, "resolve"))
 		err = config_resolve_walk(parse->tree, parse->config, cfg_getsec(cfg, "resolve"));
+	if (!err)
+		err = config_hold_walk(parse->tree, parse->config, cfg);
 	for (unsigned i = 0; i < cfg_size(cfg, "pool") && !err; i++)
 		err = walk_pool(parse, cfg_getnsec(cfg, "pool", i),
 			config_scan_line(&parse->tree->scan, "pool", i));

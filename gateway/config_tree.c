@@ -264,6 +264,7 @@ static cfg_opt_t listener_opts[] = {
 	CFG_SEC("sessions", sessions_opts, CFGF_NODEFAULT),
 	CFG_SEC("connections", connections_opts, CFGF_NODEFAULT),
 	CFG_SEC("clients", clients_opts, CFGF_NODEFAULT),
+	CFG_STR("accept", NULL, CFGF_NODEFAULT),
 	CFG_SEC("accept-proxy", accept_proxy_opts, CFGF_NODEFAULT),
 	CFG_SEC("tlv", tlv_opts, CFGF_NODEFAULT),
 	CFG_END(),
@@ -340,6 +341,14 @@ static cfg_opt_t who_opts[] = {
 	CFG_END(),
 };
 
+static cfg_opt_t hold_opts[] = {
+	CFG_STR("max", NULL, CFGF_NODEFAULT),
+	CFG_STR("max-per-backend", NULL, CFGF_NODEFAULT),
+	CFG_STR("max-per-client", NULL, CFGF_NODEFAULT),
+	CFG_STR("queue", NULL, CFGF_NODEFAULT),
+	CFG_END(),
+};
+
 static cfg_opt_t root_opts[] = {
 	CFG_STR("workers", NULL, CFGF_NODEFAULT),
 	CFG_STR("drain", NULL, CFGF_NODEFAULT),
@@ -350,6 +359,7 @@ static cfg_opt_t root_opts[] = {
 	CFG_STR("log", NULL, CFGF_NODEFAULT),
 	CFG_STR("log-level", NULL, CFGF_NODEFAULT),
 	CFG_STR("access-log", NULL, CFGF_NODEFAULT),
+	CFG_SEC("hold", hold_opts, CFGF_NODEFAULT),
 	CFG_SEC("who", who_opts, CFGF_NODEFAULT),
 	CFG_SEC("network", network_opts, CFGF_NODEFAULT),
 	CFG_SEC("resolve", resolve_opts, CFGF_NODEFAULT),
@@ -380,6 +390,7 @@ static cfg_t *make_parser(const char *name)
 	cfg->filename = strdup(name);
 	cfg_set_error_function(cfg, on_error);
 	watch_options(cfg, "", root_opts);
+	watch_options(cfg, "hold|", hold_opts);
 	watch_options(cfg, "who|", who_opts);
 	watch_options(cfg, "network|", network_opts);
 	watch_options(cfg, "resolve|", resolve_opts);

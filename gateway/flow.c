@@ -199,19 +199,12 @@ void flow_backend_answered(const struct flow *flow)
 			sockaddr_format(&flow->backend, backend));
 }
 
-void flow_end(
-	struct flow_table *table, struct flow *flow, enum access_log_end end, enum access_log_by by)
+/* It is nobody's any more, and waits among the dead. */
+static void retire(struct flow_table *table, struct flow *flow)
 {
-	assert(flow->state != FLOW_DEAD);
-	flow_set_backend(flow, NULL, 0);
 	if (flow->place.held)
 		client_limits_give(table->limits, table->worker, &flow->place);
 	flow_leave(table, flow);
-	if (table->ring)
-		flow_record(table, flow, end, by);
-	stats_add(table->stats, STATS_ENDED_CLOSED + (unsigned)end, 1);
-	stats_add(table->stats, STATS_BYTES_IN, bytes_in(flow));
-	stats_add(table->stats, STATS_BYTES_OUT, bytes_out(flow));
 	table->n_sessions -= flow_is_session(flow);
 	stats_drop(table->stats, STATS_LIVE_FLOWS);
 	loop_timer_cancel(table->loop, &flow->timer);
@@ -219,6 +212,26 @@ void flow_end(
 	list_remove(&flow->node);
 	list_append(&table->dead, &flow->node);
 	flow->state = FLOW_DEAD;
+}
+
+void flow_discard(struct flow_table *table, struct flow *flow)
+{
+	assert(flow->state != FLOW_DEAD);
+	flow_set_backend(flow, NULL, 0);
+	retire(table, flow);
+}
+
+void flow_end(
+	struct flow_table *table, struct flow *flow, enum access_log_end end, enum access_log_by by)
+{
+	assert(flow->state != FLOW_DEAD);
+	flow_set_backend(flow, NULL, 0);
+	if (table->ring)
+		flow_record(table, flow, end, by);
+	stats_add(table->stats, STATS_ENDED_CLOSED + (unsigned)end, 1);
+	stats_add(table->stats, STATS_BYTES_IN, bytes_in(flow));
+	stats_add(table->stats, STATS_BYTES_OUT, bytes_out(flow));
+	retire(table, flow);
 }
 
 void flow_table_reap(struct flow_table *table)

@@ -31,6 +31,7 @@ enum flow_side_id { FLOW_CLIENT, FLOW_BACKEND, FLOW_SIDES };
 enum flow_state {
 	FLOW_HEADER,	 /* a proxy in front of us has not said who the client is */
 	FLOW_CONNECTING, /* the backend has not answered */
+	FLOW_WAITING,	 /* it has, and the client, whose SYN was held, is not there yet */
 	FLOW_RELAYING,
 	FLOW_RESETTING, /* one side is gone; what it sent before still goes out */
 	FLOW_DEAD,	/* ended; memory is freed by flow_table_reap() */
@@ -80,6 +81,15 @@ struct flow_told {
 	uint8_t unique_id[];
 };
 
+/* Of a flow that was begun before its client was let in; tcp_hold.c says what it means. */
+struct flow_hold {
+	uint32_t id, epoch; /* the holder's question */
+	uint32_t
+		counted; /* one more than the backend, of all pools', that it counts for; 0: none */
+	uint8_t answer;	 /* enum hold_answer: what the holder is told at the end */
+	bool waits;	 /* for its client; "turn" is in a slot of the table of those */
+};
+
 struct flow {
 	union {
 		struct flow_side side[FLOW_SIDES]; /* TCP */
@@ -107,6 +117,7 @@ struct flow {
 	uint16_t tried[CONFIG_ATTEMPTS_MAX]; /* backends of the pool; the last one is the flow's */
 	uint8_t n_tried;
 	uint32_t who; /* of table->who; 0: no entry */
+	struct flow_hold hold;
 
 	uint8_t state;	   /* enum flow_state */
 	uint8_t identity;  /* enum identity: what the server is told of this client */
@@ -158,6 +169,9 @@ static inline bool flow_is_session(const struct flow *flow)
  */
 void flow_end(struct flow_table *table, struct flow *flow, enum access_log_end end,
 	enum access_log_by by);
+
+/* The same without a count or a record: the client goes on by another way. */
+void flow_discard(struct flow_table *table, struct flow *flow);
 
 /* It has set out for its backend from a source that is known: who_find() finds it from now on. */
 void flow_set_out(struct flow_table *table, struct flow *flow);

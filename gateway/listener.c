@@ -1,10 +1,12 @@
 #include "listener.h"
 
 #include <errno.h>
+#include <linux/filter.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "nft_hold.h"
 #include "udp_batch.h"
 
 static int set_flag(int fd, int level, int option)
@@ -79,6 +81,21 @@ static void set_buffer(int fd, int force, int option, uint32_t bytes)
 
 	if (setsockopt(fd, SOL_SOCKET, force, &size, sizeof(size)) < 0)
 		(void)setsockopt(fd, SOL_SOCKET, option, &size, sizeof(size));
+}
+
+int listener_steer(int fd)
+{
+	/* An index that is out of range leaves the choice to the kernel. */
+	struct sock_filter code[] = {
+		{ BPF_LD | BPF_W | BPF_ABS, 0, 0, (uint32_t)(SKF_AD_OFF + SKF_AD_MARK) },
+		{ BPF_ALU | BPF_SUB | BPF_K, 0, 0, NFT_HOLD_MARK_WORKER },
+		{ BPF_RET | BPF_A, 0, 0, 0 },
+	};
+	const struct sock_fprog program = { sizeof(code) / sizeof(code[0]), code };
+
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof(program)) < 0
+		       ? -errno
+		       : 0;
 }
 
 int listener_open_udp(const struct config_listener *config, const struct config_bind *bind,

@@ -28,6 +28,13 @@ int listener_open(const struct config_listener *config, const struct config_bind
 	int *ret_fd);
 
 /*
+ * Leads clients whose packets have the mark of a worker (nft_hold.h) to that worker's socket, and
+ * all others to any; for all sockets of an address, in the order in which they were opened. fd: one
+ * of them. 0 or a negative errno.
+ */
+int listener_steer(int fd);
+
+/*
  * The same for a UDP listener: bound, with all that udp_batch_receive() needs, and with the buffers
  * that the configuration asks for, as far as we may.
  */

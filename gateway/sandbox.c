@@ -6,6 +6,7 @@
 #include <linux/sockios.h>
 #include <pwd.h>
 #include <seccomp.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
@@ -27,12 +28,16 @@ int sandbox_check_user(const char *user)
 	return find_user(user) ? 0 : -ENOENT;
 }
 
-int sandbox_drop_privileges(const char *user)
+/* Keeps net_admin or nothing. */
+static int drop_all_but(bool net_admin, const char *user)
 {
 	const struct passwd *passwd;
 	int err;
 
 	capng_clear(CAPNG_SELECT_BOTH);
+	if (net_admin &&
+		capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_NET_ADMIN) < 0)
+		return -EPERM;
 	if (geteuid() == 0) {
 		passwd = find_user(user);
 		if (!passwd)
@@ -43,11 +48,22 @@ int sandbox_drop_privileges(const char *user)
 		/* The bounding set takes a capability to clear; no_new_privs makes it idle. */
 		err = capng_apply(CAPNG_SELECT_CAPS);
 	}
-	if (err < 0 || capng_have_capabilities(CAPNG_SELECT_CAPS) != CAPNG_NONE)
+	if (err < 0 || capng_have_capabilities(CAPNG_SELECT_CAPS) !=
+			       (net_admin ? CAPNG_PARTIAL : CAPNG_NONE))
 		return -EPERM;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
 	return 0;
+}
+
+int sandbox_drop_privileges(const char *user)
+{
+	return drop_all_but(false, user);
+}
+
+int sandbox_drop_to_net_admin(const char *user)
+{
+	return drop_all_but(true, user);
 }
 
 /* What the relay, the log's ring and the C library's own needs come down to. */
@@ -111,6 +127,67 @@ static const int allowed[] = {
 	SCMP_SYS(wait4),
 #endif
 };
+
+/* It has all its sockets already, and speaks to workers, the supervisor and the kernel. */
+static const int allowed_to_holder[] = {
+	SCMP_SYS(brk),
+	SCMP_SYS(clock_gettime),
+	SCMP_SYS(close),
+	SCMP_SYS(epoll_pwait),
+	SCMP_SYS(epoll_wait),
+	SCMP_SYS(exit),
+	SCMP_SYS(exit_group),
+	SCMP_SYS(futex),
+	SCMP_SYS(getpid),
+	SCMP_SYS(madvise),
+	SCMP_SYS(mmap),
+	SCMP_SYS(mprotect),
+	SCMP_SYS(mremap),
+	SCMP_SYS(munmap),
+	SCMP_SYS(poll),
+	SCMP_SYS(ppoll),
+	SCMP_SYS(recvfrom),
+	SCMP_SYS(recvmmsg),
+	SCMP_SYS(recvmsg),
+	SCMP_SYS(restart_syscall),
+	SCMP_SYS(rt_sigaction),
+	SCMP_SYS(rt_sigprocmask),
+	SCMP_SYS(rt_sigreturn),
+	SCMP_SYS(sendto),
+	SCMP_SYS(tgkill),
+	SCMP_SYS(write),
+#if defined(__SANITIZE_ADDRESS__)
+	SCMP_SYS(clone),
+	SCMP_SYS(getdents64),
+	SCMP_SYS(gettid),
+	SCMP_SYS(lseek),
+	SCMP_SYS(newfstatat),
+	SCMP_SYS(openat),
+	SCMP_SYS(prctl),
+	SCMP_SYS(ptrace),
+	SCMP_SYS(read),
+	SCMP_SYS(readlink),
+	SCMP_SYS(sched_yield),
+	SCMP_SYS(sigaltstack),
+	SCMP_SYS(wait4),
+#endif
+};
+
+int sandbox_filter_holder(void)
+{
+	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
+	size_t n = sizeof(allowed_to_holder) / sizeof(allowed_to_holder[0]);
+	int err = 0;
+
+	if (!filter)
+		return -ENOMEM;
+	for (size_t i = 0; i < n && !err; i++)
+		err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed_to_holder[i], 0);
+	if (!err)
+		err = seccomp_load(filter);
+	seccomp_release(filter);
+	return err;
+}
 
 int sandbox_filter(void)
 {

@@ -15,5 +15,11 @@ int sandbox_check_user(const char *user);
 /* Drops user and capabilities, and sets no_new_privs. 0 or a negative errno. */
 int sandbox_drop_privileges(const char *user);
 
+/* The same, but for CAP_NET_ADMIN. */
+int sandbox_drop_to_net_admin(const char *user);
+
+/* Loads the filter of the process that holds packets (holder.h). Call it last. */
+int sandbox_filter_holder(void);
+
 /* Loads the filter. Call it last. 0 or a negative errno. */
 int sandbox_filter(void);

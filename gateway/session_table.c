@@ -2,7 +2,8 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
+
+#include "ends.h"
 
 int session_table_init(struct session_table *table, size_t sessions)
 {
@@ -30,26 +31,10 @@ void session_table_destroy(struct session_table *table)
 	*table = (struct session_table){ 0 };
 }
 
-static size_t put_end(uint8_t *data, const struct sockaddr_any *addr)
-{
-	if (sockaddr_family(addr) == AF_INET) {
-		memcpy(data, &addr->in.sin_port, 2);
-		memcpy(data + 2, &addr->in.sin_addr, 4);
-		return 6;
-	}
-	memcpy(data, &addr->in6.sin6_port, 2);
-	memcpy(data + 2, &addr->in6.sin6_addr, 16);
-	return 18;
-}
-
 static struct list_node *slot_of(const struct session_table *table,
 	const struct sockaddr_any *client, const struct sockaddr_any *local)
 {
-	uint8_t data[36];
-	size_t len = put_end(data, client);
-
-	len += put_end(data + len, local);
-	return &table->slots[hash_bytes(&table->key, data, len) & table->mask];
+	return &table->slots[ends_hash(&table->key, client, local) & table->mask];
 }
 
 struct flow *session_table_find(const struct session_table *table,

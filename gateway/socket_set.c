@@ -70,6 +70,8 @@ static int open_bind(struct socket_set *set, const struct config *config, size_t
 		socket->contested = contested;
 		socket->transparent = config_is_transparent(listener);
 		err = listener_open(listener, bind, absent, &socket->fd);
+		if (!err && listener->after_backend && w == 0)
+			err = listener_steer(socket->fd);
 	}
 	column->tcp++;
 	return err;

@@ -34,6 +34,7 @@ enum stats_counter {
 	STATS_ENDED_OVER_LIMIT,
 	STATS_ENDED_UNANSWERED,
 	STATS_ENDED_EVICTED,
+	STATS_ENDED_UNCLAIMED,
 	STATS_ENDED_DRAINED,
 	STATS_ENDED_ERROR,
 	STATS_PAUSED_LIMIT,	   /* times that accepting stopped at max-flows */
@@ -53,11 +54,22 @@ enum stats_counter {
 	STATS_LIMIT_UNTRACKED,	   /* let in without a client's limits, as the table was full */
 	STATS_RETRIED,		   /* connections that went on to another backend */
 	STATS_CIRCUIT_OPENED,	   /* times that a backend was left out for its failures */
-	STATS_DATAGRAMS_IN,	   /* handed on to servers */
-	STATS_DATAGRAMS_OUT,	   /* handed on to clients */
-	STATS_DROPPED_QUEUE,	   /* by the kernel, as a socket's receive buffer was full */
-	STATS_DROPPED_FULL,	   /* datagrams that would have begun a session: no room for more */
-	STATS_DROPPED_CLIENT_FULL, /* ... no room for more of this client */
+	STATS_HOLD_HELD,	   /* clients held until a backend has answered */
+	STATS_HOLD_CLAIMED,	   /* clients that found their backend connection waiting */
+	STATS_HOLD_UNHELD,	   /* clients accepted at such listeners without one */
+	STATS_HOLD_REFUSED,	   /* told what the backend had told us */
+	STATS_HOLD_SILENT,	   /* left alone, as the backend was silent */
+	STATS_HOLD_REPEATED,	 /* SYNs that came again while the first was held, or on its way */
+	STATS_HOLD_FULL,	 /* not held: as many as may were; ... */
+	STATS_HOLD_BACKEND_FULL, /* ... for that backend */
+	STATS_HOLD_CLIENT_FULL,	 /* ... of that client */
+	STATS_HOLD_UNANSWERED,	 /* ... the worker did not answer */
+	STATS_HOLD_UNREADABLE,	 /* ... the packet could not be read */
+	STATS_DATAGRAMS_IN,	 /* handed on to servers */
+	STATS_DATAGRAMS_OUT,	 /* handed on to clients */
+	STATS_DROPPED_QUEUE,	 /* by the kernel, as a socket's receive buffer was full */
+	STATS_DROPPED_FULL,	 /* datagrams that would have begun a session: no room for more */
+	STATS_DROPPED_CLIENT_FULL,   /* ... no room for more of this client */
 	STATS_DROPPED_ADDRESS_FULL,  /* ... no room for more of this address */
 	STATS_DROPPED_RATE,	     /* ... too many at once */
 	STATS_DROPPED_CLIENT_RATE,   /* ... too many of this client at once */

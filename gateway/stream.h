@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/epoll.h>
 
 #include "pipe_pool.h"
 #include "slab.h"
@@ -36,6 +37,21 @@ struct stream_end {
 	bool fin;    /* the peer's FIN has arrived: a read that comes short has read everything */
 	bool ending; /* the peer has closed or reset: reads go on to the very end */
 };
+
+/* events: EPOLL* bits of its socket, which is watched edge-triggered. */
+static inline void stream_note_events(struct stream_end *end, uint32_t events)
+{
+	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+		end->readable = true;
+	if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+		end->ending = true;
+	if ((events & EPOLLRDHUP) && !(events & EPOLLERR))
+		end->fin = true;
+	if (events & EPOLLPRI)
+		end->urgent = true;
+	if (events & EPOLLOUT)
+		end->writable = true;
+}
 
 struct stream {
 	uint8_t *held; /* bytes read and not yet taken by the other end */

@@ -21,10 +21,13 @@
 #include "bans.h"
 #include "broker.h"
 #include "checker.h"
+#include "child.h"
 #include "clock.h"
 #include "control.h"
 #include "control_who.h"
 #include "guard.h"
+#include "hold_keeper.h"
+#include "holder.h"
 #include "journal.h"
 #include "list_keeper.h"
 #include "log.h"
@@ -51,34 +54,21 @@
  *
  *  STARTING ──all workers ready──► RUNNING ──SIGTERM──► DRAINING ──last worker gone──► end
  *
+ * The holder, if there is one, is started like a worker, but the start goes on without it where the
+ * kernel does not let it work, and it is the first to go.
+ *
  * A worker that dies before it was ever ready ends the start: it would not fare better a second
  * time. The logger goes last: its channel is closed when all workers are gone, and it writes what
  * is left.
  */
-#define RING_SLOTS     4096U /* log and access records that may wait, per worker */
-#define BACKOFF_MIN_MS 100U
-#define BACKOFF_MAX_MS 10000U
-#define STABLE_MS      10000U /* a worker that lived so long starts over with the least delay */
-#define END_GRACE_MS   3000U  /* for workers beyond the drain limit, and for the logger */
+#define RING_SLOTS   4096U /* log and access records that may wait, per worker */
+#define END_GRACE_MS 3000U /* for workers beyond the drain limit, and for the logger */
 
 enum state {
 	STARTING,
 	RUNNING,
 	DRAINING,
 	FAILED, /* the start did not work out */
-};
-
-struct child {
-	struct loop_source source;
-	struct supervisor *supervisor;
-	struct timer restart;
-	pid_t pid; /* 0: none */
-	int channel_fd;
-	uint16_t index;
-	bool ready;
-	uint64_t started_ms;
-	uint64_t deaths; /* of those before it */
-	uint32_t backoff_ms;
 };
 
 struct supervisor {
@@ -93,6 +83,9 @@ struct supervisor {
 	struct child *workers;
 	size_t n_workers;
 	struct child logger;
+	struct child holder;
+	struct hold_keeper hold;
+	size_t n_blocks; /* of counters and rings: the workers', and the holder's */
 	int logger_wake_fd;
 	int access_fd;
 	struct ring **rings;
@@ -142,13 +135,13 @@ static void log_counters(const struct supervisor *supervisor)
 {
 	for (int i = 0; i < STATS_COUNT; i++) {
 		uint64_t sum =
-			stats_sum(supervisor->stats, supervisor->n_workers, (enum stats_counter)i);
+			stats_sum(supervisor->stats, supervisor->n_blocks, (enum stats_counter)i);
 
 		if (sum)
 			log_info("counter %s %llu", stats_name((enum stats_counter)i),
 				(unsigned long long)sum);
 	}
-	for (size_t i = 0; i < supervisor->n_workers; i++)
+	for (size_t i = 0; i < supervisor->n_blocks; i++)
 		if (ring_lost(supervisor->rings[i]))
 			log_info("counter records_lost{worker=%zu} %llu", i,
 				(unsigned long long)ring_lost(supervisor->rings[i]));
@@ -168,17 +161,6 @@ static void close_access_log(struct supervisor *supervisor)
 
 /* ---- children ---- */
 
-static void on_worker_message(struct loop_source *source, uint32_t events);
-
-static void child_close_channel(struct child *child)
-{
-	if (child->channel_fd < 0)
-		return;
-	loop_remove(&child->supervisor->loop, child->channel_fd);
-	close(child->channel_fd);
-	child->channel_fd = -1;
-}
-
 /* In a new child: lets go of everything that is only the supervisor's. */
 static void leave_supervisor(struct supervisor *supervisor)
 {
@@ -189,6 +171,8 @@ static void leave_supervisor(struct supervisor *supervisor)
 			close(supervisor->workers[i].channel_fd);
 	if (supervisor->logger.channel_fd >= 0)
 		close(supervisor->logger.channel_fd);
+	if (supervisor->holder.channel_fd >= 0)
+		close(supervisor->holder.channel_fd);
 	close(supervisor->signal_fd);
 	net_keeper_abandon(&supervisor->network);
 	checker_abandon(supervisor->checker);
@@ -227,9 +211,12 @@ static int worker_child(struct supervisor *supervisor, size_t index, int channel
 		.who = supervisor->who,
 		.limits = supervisor->limits,
 		.lists = list_keeper_lists(supervisor->lists),
+		.hold_fd = hold_keeper_worker_fd(&supervisor->hold, index),
+		.hold_shared = supervisor->hold.shared,
 	};
 
 	leave_supervisor(supervisor);
+	hold_keeper_leave(&supervisor->hold, (ssize_t)index);
 	close_access_log(supervisor);
 	socket_set_close_others(&supervisor->sockets, index);
 	return worker_run(&setup);
@@ -240,104 +227,60 @@ static int logger_child(struct supervisor *supervisor, int channel_fd)
 	struct logger_setup setup = {
 		.config = supervisor->config,
 		.rings = supervisor->rings,
-		.n_rings = supervisor->n_workers,
+		.n_rings = supervisor->n_blocks,
 		.wake_fd = supervisor->logger_wake_fd,
 		.channel_fd = channel_fd,
 		.access_fd = supervisor->access_fd,
 	};
 
 	leave_supervisor(supervisor);
+	hold_keeper_leave(&supervisor->hold, -1);
 	socket_set_close_others(&supervisor->sockets, supervisor->n_workers);
 	return logger_run(&setup);
 }
 
-/* Forks the child and takes its channel up. 0 or a negative errno. */
-static int child_start(struct child *child)
+static int holder_child(struct supervisor *supervisor, int channel_fd)
 {
-	struct supervisor *supervisor = child->supervisor;
-	bool is_logger = child == &supervisor->logger;
-	int fds[2], err;
-	pid_t pid;
-
-	assert(child->pid == 0);
-	loop_timer_cancel(&supervisor->loop, &child->restart);
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
-		return -errno;
-	err = loop_add(&supervisor->loop, fds[0], EPOLLIN, &child->source);
-	pid = err ? -1 : fork();
-	if (pid < 0) {
-		err = err ? err : -errno;
-		close(fds[0]);
-		close(fds[1]);
-		return err;
-	}
-	if (pid == 0) {
-		close(fds[0]);
-		_exit(is_logger ? logger_child(supervisor, fds[1])
-				: worker_child(supervisor, child->index, fds[1]));
-	}
-	close(fds[1]);
-	child->pid = pid;
-	child->channel_fd = fds[0];
-	child->ready = false;
-	child->started_ms = supervisor->loop.now_ms;
-	return 0;
-}
-
-static void child_start_or_retry(struct child *child)
-{
-	int err = child_start(child);
-
-	if (!err)
-		return;
-	log_error("cannot start a process: %s; trying again", strerror(-err));
-	loop_timer_set(&child->supervisor->loop, &child->restart,
-		child->supervisor->loop.now_ms + BACKOFF_MAX_MS);
-}
-
-static void on_restart_due(struct timer *timer)
-{
-	child_start_or_retry(list_entry(timer, struct child, restart));
-}
-
-/* A child is gone that ought to be there: start its successor, at once if it had lived for long. */
-static void child_replace(struct child *child)
-{
-	struct loop *loop = &child->supervisor->loop;
-
-	if (loop->now_ms - child->started_ms >= STABLE_MS)
-		child->backoff_ms = 0;
-	if (child->backoff_ms == 0) {
-		child->backoff_ms = BACKOFF_MIN_MS;
-		child_start_or_retry(child);
-		return;
-	}
-	loop_timer_set(loop, &child->restart, loop->now_ms + child->backoff_ms);
-	child->backoff_ms *= 2;
-	if (child->backoff_ms > BACKOFF_MAX_MS)
-		child->backoff_ms = BACKOFF_MAX_MS;
-}
-
-static void child_init(struct supervisor *supervisor, struct child *child, size_t index)
-{
-	*child = (struct child){
-		.source.on_event = on_worker_message,
-		.supervisor = supervisor,
-		.channel_fd = -1,
-		.index = (uint16_t)index,
+	const struct holder_setup setup = {
+		.config = supervisor->config,
+		.n_workers = supervisor->n_workers,
+		.link_fds = supervisor->hold.holder_fds,
+		.channel_fd = channel_fd,
+		.epoch = supervisor->hold.epoch,
+		.shared = supervisor->hold.shared,
+		.stats = &supervisor->stats[supervisor->n_workers],
+		.ring = supervisor->rings[supervisor->n_workers],
+		.ring_wake_fd = supervisor->logger_wake_fd,
 	};
-	timer_init(&child->restart, on_restart_due);
+
+	leave_supervisor(supervisor);
+	close_access_log(supervisor);
+	hold_keeper_leave(&supervisor->hold, (ssize_t)supervisor->n_workers);
+	socket_set_close_others(&supervisor->sockets, supervisor->n_workers);
+	return holder_run(&setup);
+}
+
+static int run_child(struct child *child, int channel_fd)
+{
+	struct supervisor *supervisor = child->owner;
+
+	if (child == &supervisor->logger)
+		return logger_child(supervisor, channel_fd);
+	if (child == &supervisor->holder)
+		return holder_child(supervisor, channel_fd);
+	return worker_child(supervisor, child->index, channel_fd);
 }
 
 /* ---- the course of things ---- */
 
-static size_t workers_alive(const struct supervisor *supervisor)
+/* All but the logger, who ends last. */
+static size_t children_alive(const struct supervisor *supervisor)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < supervisor->n_workers; i++)
 		n += supervisor->workers[i].pid != 0;
-	return n;
+	return n + (supervisor->holder.pid != 0);
 }
 
 static void tell_workers(struct supervisor *supervisor, enum worker_message message)
@@ -365,6 +308,8 @@ static void start_draining(struct supervisor *supervisor)
 	sd_notifyf(0, "STOPPING=1\nSTATUS=Draining\nEXTEND_TIMEOUT_USEC=%llu",
 		1000ULL * (drain_ms + 2 * END_GRACE_MS));
 	supervisor->state = DRAINING;
+	loop_timer_cancel(&supervisor->loop, &supervisor->holder.restart);
+	hold_keeper_end(&supervisor->hold);
 	tell_workers(supervisor, WORKER_DRAIN);
 	/* The workers have taken what was in their queues, or will; new clients are refused. */
 	socket_set_close_others(&supervisor->sockets, supervisor->n_workers);
@@ -376,6 +321,7 @@ static void start_ending(struct supervisor *supervisor)
 {
 	log_info("ending at once: live flows are reset");
 	tell_workers(supervisor, WORKER_END);
+	hold_keeper_end(&supervisor->hold);
 	loop_timer_set(
 		&supervisor->loop, &supervisor->end_timer, supervisor->loop.now_ms + END_GRACE_MS);
 }
@@ -387,6 +333,8 @@ static void on_end_due(struct timer *timer)
 	for (size_t i = 0; i < supervisor->n_workers; i++)
 		if (supervisor->workers[i].pid)
 			kill(supervisor->workers[i].pid, SIGKILL);
+	if (supervisor->holder.pid)
+		kill(supervisor->holder.pid, SIGKILL);
 }
 
 static void announce_bind(const struct supervisor *supervisor,
@@ -426,10 +374,42 @@ static void send_sockets(struct child *child)
 			"worker %u gets no sockets: %s", (unsigned)child->index, strerror(-err));
 }
 
+/* Once every worker is, and the holder is or cannot be. */
+static void look_if_ready(struct supervisor *supervisor)
+{
+	for (size_t i = 0; i < supervisor->n_workers; i++)
+		if (!supervisor->workers[i].ready)
+			return;
+	if (supervisor->state == STARTING) {
+		if (!supervisor->hold.wanted || supervisor->holder.ready)
+			announce_ready(supervisor);
+	} else if (supervisor->state == RUNNING) {
+		log_info("all %zu workers are up again", supervisor->n_workers);
+	}
+}
+
+static void on_holder_message(struct supervisor *supervisor, char message)
+{
+	struct child *holder = &supervisor->holder;
+
+	if (message == HOLDER_PING)
+		hold_keeper_heard(&supervisor->hold);
+	if (message != HOLDER_READY || holder->ready)
+		return;
+	holder->ready = true;
+	hold_keeper_ready(&supervisor->hold, holder->pid, holder->channel_fd);
+	if (supervisor->state == STARTING)
+		look_if_ready(supervisor);
+	else if (supervisor->state == RUNNING)
+		log_info("the holder is up again");
+	else
+		hold_keeper_end(&supervisor->hold);
+}
+
 static void on_worker_message(struct loop_source *source, uint32_t events)
 {
 	struct child *child = list_entry(source, struct child, source);
-	struct supervisor *supervisor = child->supervisor;
+	struct supervisor *supervisor = child->owner;
 	char message = 0;
 	ssize_t n = recv(child->channel_fd, &message, 1, MSG_DONTWAIT);
 
@@ -441,37 +421,43 @@ static void on_worker_message(struct loop_source *source, uint32_t events)
 		loop_remove(&supervisor->loop, child->channel_fd);
 		return;
 	}
+	if (child == &supervisor->holder) {
+		on_holder_message(supervisor, message);
+		return;
+	}
 	if (message == WORKER_SOCKETS && supervisor->transparent)
 		send_sockets(child);
 	if (message != WORKER_READY || child->ready)
 		return;
 	child->ready = true;
-	for (size_t i = 0; i < supervisor->n_workers; i++)
-		if (!supervisor->workers[i].ready)
-			return;
-	if (supervisor->state == STARTING)
-		announce_ready(supervisor);
-	else if (supervisor->state == RUNNING)
-		log_info("all %zu workers are up again", supervisor->n_workers);
-}
-
-static void log_death(const struct child *child, const char *what, int status)
-{
-	if (WIFSIGNALED(status))
-		log_error("%s (pid %d) was killed by signal %d%s", what, (int)child->pid,
-			WTERMSIG(status),
-			WTERMSIG(status) == SIGSYS ? ", a call that seccomp forbids" : "");
-	else
-		log_error("%s (pid %d) ended with status %d", what, (int)child->pid,
-			WEXITSTATUS(status));
+	look_if_ready(supervisor);
 }
 
 static void logger_died(struct supervisor *supervisor, int status)
 {
-	log_death(&supervisor->logger, "the logger", status);
+	child_log_death(&supervisor->logger, "the logger", status);
 	child_close_channel(&supervisor->logger);
 	supervisor->logger.pid = 0;
 	child_replace(&supervisor->logger);
+}
+
+static void holder_died(struct supervisor *supervisor, int status)
+{
+	struct child *holder = &supervisor->holder;
+	bool unavailable = WIFEXITED(status) && WEXITSTATUS(status) == HOLDER_UNAVAILABLE;
+
+	hold_keeper_gone(&supervisor->hold);
+	child_close_channel(holder);
+	if (status != 0 && !unavailable)
+		child_log_death(holder, "the holder", status);
+	holder->pid = 0;
+	if (unavailable) { /* it has said why, and nothing will change that */
+		holder->ready = true;
+		if (supervisor->state == STARTING)
+			look_if_ready(supervisor);
+	} else if (supervisor->state == STARTING || supervisor->state == RUNNING) {
+		child_replace(holder);
+	}
 }
 
 static void worker_died(struct supervisor *supervisor, struct child *child, int status)
@@ -487,8 +473,9 @@ static void worker_died(struct supervisor *supervisor, struct child *child, int 
 	child->deaths++;
 	who_bury(supervisor->who, child->index, clock_wall_us());
 	if (supervisor->state != DRAINING || status != 0)
-		log_death(child, what, status);
+		child_log_death(child, what, status);
 	child->pid = 0;
+	hold_keeper_worker_gone(&supervisor->hold, child->index);
 	if (supervisor->state == STARTING) {
 		log_error("%s could not start: the lines above say why; giving up", what);
 		supervisor->state = FAILED;
@@ -506,6 +493,10 @@ static void reap_children(struct supervisor *supervisor)
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		if (pid == supervisor->logger.pid) {
 			logger_died(supervisor, status);
+			continue;
+		}
+		if (pid == supervisor->holder.pid) {
+			holder_died(supervisor, status);
 			continue;
 		}
 		for (size_t i = 0; i < supervisor->n_workers; i++)
@@ -692,14 +683,20 @@ static int check_transparent(struct supervisor *supervisor)
 	return err;
 }
 
+static void init_child(struct supervisor *supervisor, struct child *child, size_t index)
+{
+	child_init(child, &supervisor->loop, run_child, on_worker_message, supervisor);
+	child->index = (uint16_t)index;
+}
+
 /* What children share with us and one another. */
 static int make_shared(struct supervisor *supervisor)
 {
-	size_t n = supervisor->n_workers;
+	size_t n = supervisor->n_workers, blocks = n + 1;
 
 	supervisor->workers = calloc(n, sizeof(*supervisor->workers));
-	supervisor->rings = calloc(n, sizeof(struct ring *));
-	supervisor->stats = stats_create(n);
+	supervisor->rings = calloc(blocks, sizeof(struct ring *));
+	supervisor->stats = stats_create(blocks);
 	supervisor->pools = pool_state_create(supervisor->config, n);
 	if (!supervisor->workers || !supervisor->rings || !supervisor->stats || !supervisor->pools)
 		return -ENOMEM;
@@ -708,8 +705,10 @@ static int make_shared(struct supervisor *supervisor)
 		if (!supervisor->limits)
 			return -ENOMEM;
 	}
-	for (size_t i = 0; i < n; i++) {
-		child_init(supervisor, &supervisor->workers[i], i);
+	supervisor->n_blocks = blocks;
+	for (size_t i = 0; i < n; i++)
+		init_child(supervisor, &supervisor->workers[i], i);
+	for (size_t i = 0; i < blocks; i++) {
 		supervisor->rings[i] = ring_create(RING_SLOTS);
 		if (!supervisor->rings[i])
 			return -ENOMEM;
@@ -794,9 +793,14 @@ static int supervisor_start(struct supervisor *supervisor)
 	if (!err)
 		err = start_control(supervisor);
 	if (!err)
+		err = hold_keeper_init(&supervisor->hold, &supervisor->loop, config,
+			supervisor->n_workers, supervisor->pools->n_backends);
+	if (!err)
 		err = child_start(&supervisor->logger);
 	for (size_t i = 0; i < supervisor->n_workers && !err; i++)
 		err = child_start(&supervisor->workers[i]);
+	if (!err && supervisor->hold.wanted)
+		err = child_start(&supervisor->holder);
 	if (err)
 		log_error("cannot start: %s", strerror(-err));
 	return err;
@@ -804,9 +808,11 @@ static int supervisor_start(struct supervisor *supervisor)
 
 static void supervisor_cleanup(struct supervisor *supervisor)
 {
-	if (supervisor->workers && workers_alive(supervisor) > 0)
+	if (supervisor->workers && children_alive(supervisor) > 0)
 		on_end_due(&supervisor->end_timer);
 	stop_logger(supervisor);
+	child_close_channel(&supervisor->holder);
+	hold_keeper_destroy(&supervisor->hold);
 	if (supervisor->workers)
 		for (size_t i = 0; i < supervisor->n_workers; i++)
 			child_close_channel(&supervisor->workers[i]);
@@ -820,9 +826,9 @@ static void supervisor_cleanup(struct supervisor *supervisor)
 	bans_free(supervisor->bans);
 	close_access_log(supervisor);
 	if (supervisor->rings)
-		for (size_t i = 0; i < supervisor->n_workers; i++)
+		for (size_t i = 0; i < supervisor->n_blocks; i++)
 			ring_destroy(supervisor->rings[i]);
-	stats_destroy(supervisor->stats, supervisor->n_workers);
+	stats_destroy(supervisor->stats, supervisor->n_workers + 1);
 	pool_state_destroy(supervisor->pools);
 	who_destroy(supervisor->who);
 	client_limits_destroy(supervisor->limits);
@@ -856,11 +862,12 @@ int supervisor_run(const struct config *config)
 		return EXIT_FAILURE;
 	}
 	supervisor.started_ms = supervisor.loop.now_ms;
-	child_init(&supervisor, &supervisor.logger, 0);
+	init_child(&supervisor, &supervisor.logger, 0);
+	init_child(&supervisor, &supervisor.holder, 0);
 	timer_init(&supervisor.end_timer, on_end_due);
 	err = supervisor_start(&supervisor);
 	while (!err && (supervisor.state == STARTING || supervisor.state == RUNNING ||
-			       workers_alive(&supervisor) > 0))
+			       children_alive(&supervisor) > 0))
 		err = loop_run_once(&supervisor.loop, true);
 	if (!err && supervisor.state == DRAINING) {
 		log_counters(&supervisor);

@@ -17,6 +17,8 @@
 #include "peer_watch.h"
 #include "target.h"
 #include "tcp_connect.h"
+#include "tcp_end.h"
+#include "tcp_hold.h"
 #include "tcp_told.h"
 
 /*
@@ -30,6 +32,11 @@
  * Only the clients of a listener with "accept-proxy", and of those only such that come from one of
  * its proxies, are ever in HEADER. The header is looked at in the socket and taken out of it when
  * it is whole, so that what follows goes the way of all bytes.
+ *
+ * With "accept = after-backend" a flow is begun by the holder's question (tcp_hold.h), without a
+ * client. It is in CONNECTING then, and goes over to WAITING when a backend has answered, until the
+ * client is accepted, which joins it. It may as well never come, or come too early or by a way of
+ * its own: then it is accepted as any other.
  *
  * As long as no backend has answered, nothing that the client says is read. So one that refuses or
  * is silent costs nothing but time, and the flow goes on to another: up to the pool's "attempts",
@@ -64,63 +71,15 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-/* ---- the end of a flow ---- */
-
-static void finish(
-	struct tcp_relay *relay, struct flow *flow, enum access_log_end end, enum access_log_by by)
-{
-	const struct linger orderly = { 0 };
-
-	for (int i = 0; i < FLOW_SIDES; i++) {
-		struct flow_side *side = &flow->side[i];
-
-		if (end == ACCESS_LOG_CLOSED)
-			(void)setsockopt(
-				side->end.fd, SOL_SOCKET, SO_LINGER, &orderly, sizeof(orderly));
-		if (side->end.fd >= 0)
-			close(side->end.fd);
-		side->end.fd = -1;
-		stream_drop(&relay->streams, &side->stream);
-	}
-	flow_end(relay->flows, flow, end, by);
-}
-
 static enum access_log_by by_side(enum flow_side_id id)
 {
 	return id == FLOW_CLIENT ? ACCESS_LOG_BY_CLIENT : ACCESS_LOG_BY_BACKEND;
 }
 
-/* The backend could not be reached: the client gets a reset, the log the reason. */
-static void connect_failed(struct tcp_relay *relay, struct flow *flow, int error)
+static void finish(
+	struct tcp_relay *relay, struct flow *flow, enum access_log_end end, enum access_log_by by)
 {
-	enum access_log_end end = access_log_end_of_connect(error);
-	enum access_log_by by =
-		end == ACCESS_LOG_REFUSED ? ACCESS_LOG_BY_BACKEND : ACCESS_LOG_BY_GATEWAY;
-	char client[SOCKADDR_TEXT_MAX], backend[SOCKADDR_TEXT_MAX] = "none";
-	unsigned suppressed = 0;
-
-	if (log_allowed(&relay->log, relay->loop->now_ms, &suppressed)) {
-		if (sockaddr_family(&flow->backend) != AF_UNSPEC)
-			sockaddr_format(&flow->backend, backend);
-		log_warning("listener %s: client %s reset: backend %s: %s (%s; %u more like this)",
-			flow->listener->name, sockaddr_format(&flow->client, client), backend,
-			access_log_end_name(end), strerror(error), suppressed);
-	}
-	finish(relay, flow, end, by);
-}
-
-/* The configuration has no server, no identity or no place for this client. */
-static void refuse(
-	struct tcp_relay *relay, struct flow *flow, enum access_log_end end, const char *reason)
-{
-	char client[SOCKADDR_TEXT_MAX], local[SOCKADDR_TEXT_MAX];
-	unsigned suppressed = 0;
-
-	if (log_allowed(&relay->refused_log, relay->loop->now_ms, &suppressed))
-		log_warning("listener %s: client %s reset at %s: %s (%u more like this)",
-			flow->listener->name, sockaddr_format(&flow->client, client),
-			sockaddr_format(&flow->local, local), reason, suppressed);
-	finish(relay, flow, end, ACCESS_LOG_BY_GATEWAY);
+	tcp_end_flow(&relay->ends, flow, end, by);
 }
 
 /* ---- resets ---- */
@@ -276,7 +235,7 @@ static void flow_open(struct tcp_relay *relay, struct flow *flow)
 
 	error = -flow_header_make(relay->flows, flow, header, &len);
 	if (error) {
-		connect_failed(relay, flow, error);
+		tcp_end_unconnected(&relay->ends, flow, error);
 		return;
 	}
 	tcp_told_forget(flow);
@@ -314,6 +273,7 @@ static void flow_serve(struct tcp_relay *relay, struct flow *flow)
 		break;
 	case FLOW_HEADER:
 	case FLOW_CONNECTING:
+	case FLOW_WAITING:
 	case FLOW_DEAD:
 		break;
 	}
@@ -338,6 +298,10 @@ static int attempt(struct tcp_relay *relay, struct flow *flow)
 		return err;
 	flow->backend = target.addr;
 	flow_set_backend(flow, target.pool, target.backend);
+	if (tcp_hold_has(flow) && !tcp_hold_set_backend(&relay->hold, flow)) {
+		stats_add(relay->stats, STATS_HOLD_BACKEND_FULL, 1);
+		return -EDQUOT;
+	}
 	flow->attempt_ms = relay->loop->now_ms;
 	err = tcp_connect_start(relay->loop, flow, EVENTS);
 	if (err)
@@ -366,7 +330,7 @@ static void attempt_failed(struct tcp_relay *relay, struct flow *flow, int error
 			return;
 		error = -err;
 	}
-	connect_failed(relay, flow, error);
+	tcp_end_unconnected(&relay->ends, flow, error);
 }
 
 /* Whether the lists let the client in. False: they do not, and the flow has ended. */
@@ -375,11 +339,11 @@ static bool is_let_in(struct tcp_relay *relay, struct flow *flow)
 	switch (client_lists_judge(relay->flows->lists,
 		(size_t)(flow->listener - relay->config->listeners), &flow->client)) {
 	case CLIENT_LISTS_DENIED:
-		refuse(relay, flow, ACCESS_LOG_DENIED,
+		tcp_end_refused(&relay->ends, flow, ACCESS_LOG_DENIED,
 			"the listener's lists do not let it in (clients)");
 		return false;
 	case CLIENT_LISTS_BANNED:
-		refuse(relay, flow, ACCESS_LOG_BANNED, "it is banned");
+		tcp_end_refused(&relay->ends, flow, ACCESS_LOG_BANNED, "it is banned");
 		return false;
 	case CLIENT_LISTS_ALLOWED:
 		break;
@@ -421,7 +385,8 @@ static bool take_place(struct tcp_relay *relay, struct flow *flow)
 		relay->loop->now_us, &flow->place);
 	if (verdict != CLIENT_OK) {
 		stats_add(relay->stats, refusals[verdict].counter, 1);
-		refuse(relay, flow, ACCESS_LOG_OVER_LIMIT, refusals[verdict].reason);
+		tcp_end_refused(
+			&relay->ends, flow, ACCESS_LOG_OVER_LIMIT, refusals[verdict].reason);
 		return false;
 	}
 	stats_add(relay->stats, STATS_LIMIT_UNTRACKED, flow->place.untracked);
@@ -439,7 +404,7 @@ static void set_identity(struct flow *flow)
 static void pool_full(struct tcp_relay *relay, struct flow *flow, bool all)
 {
 	stats_add(relay->stats, all ? STATS_LIMIT_POOL_FULL : STATS_LIMIT_BACKENDS_FULL, 1);
-	refuse(relay, flow, ACCESS_LOG_OVER_LIMIT,
+	tcp_end_refused(&relay->ends, flow, ACCESS_LOG_OVER_LIMIT,
 		all ? "the pool has all the connections that it may (max-connections)"
 		    : "the pool's servers have all the connections that they may "
 		      "(max-connections)");
@@ -455,45 +420,36 @@ static void choose_backend(struct tcp_relay *relay, struct flow *flow)
 	flow->active_ms = relay->loop->now_ms;
 	set_identity(flow);
 	if (flow->identity == IDENTITY_REFUSE) {
-		refuse(relay, flow, ACCESS_LOG_NOT_ALLOWED, "identity-ipv6 refuses IPv6 clients");
+		tcp_end_refused(&relay->ends, flow, ACCESS_LOG_NOT_ALLOWED,
+			"identity-ipv6 refuses IPv6 clients");
 		return;
 	}
-	if (!is_let_in(relay, flow) || !take_place(relay, flow))
+	if (!is_let_in(relay, flow))
+		return;
+	/* Who is not there yet may be forged, and takes nobody's place. */
+	if (!tcp_hold_has(flow) && !take_place(relay, flow))
 		return;
 	err = attempt(relay, flow);
 	if (err == -ELOOP)
-		refuse(relay, flow, ACCESS_LOG_NOT_ALLOWED,
+		tcp_end_refused(&relay->ends, flow, ACCESS_LOG_NOT_ALLOWED,
 			"that is this gateway itself, which 'allow' must name as one address");
 	else if (err == -EACCES && config->embedded && flow->n_tried == 0)
-		refuse(relay, flow, ACCESS_LOG_NOT_ALLOWED, "no server that 'allow' lets through");
+		tcp_end_refused(&relay->ends, flow, ACCESS_LOG_NOT_ALLOWED,
+			"no server that 'allow' lets through");
 	else if (err == -EACCES && flow->identity == IDENTITY_TRANSPARENT &&
 		 sockaddr_port(&flow->client) < IPPORT_RESERVED)
-		refuse(relay, flow, ACCESS_LOG_NOT_ALLOWED,
+		tcp_end_refused(&relay->ends, flow, ACCESS_LOG_NOT_ALLOWED,
 			"its port is below 1024, which we may only show to the server with "
 			"net.ipv4.ip_unprivileged_port_start=0");
 	else if (err == -EBUSY || err == -EUSERS)
 		pool_full(relay, flow, err == -EBUSY);
 	else if (err == -ENOENT)
-		connect_failed(relay, flow, EHOSTUNREACH); /* every one is down */
+		tcp_end_unconnected(&relay->ends, flow, EHOSTUNREACH); /* every one is down */
 	else if (err)
 		attempt_failed(relay, flow, -err);
 }
 
 /* ---- who the client is, from a proxy in front of us ---- */
-
-/* The proxy did not say it, so nobody knows. */
-static void header_failed(
-	struct tcp_relay *relay, struct flow *flow, enum access_log_end end, const char *reason)
-{
-	char peer[SOCKADDR_TEXT_MAX];
-	unsigned suppressed = 0;
-
-	if (log_allowed(&relay->header_log, relay->loop->now_ms, &suppressed))
-		log_warning("listener %s: proxy %s reset: %s (%u more like this)",
-			flow->listener->name, sockaddr_format(&flow->client, peer), reason,
-			suppressed);
-	finish(relay, flow, end, ACCESS_LOG_BY_GATEWAY);
-}
 
 /* Not all that was to be passed on fits the header that the servers take. */
 static void say_left_out(struct tcp_relay *relay, const struct flow *flow, unsigned n)
@@ -530,7 +486,7 @@ static void read_header(struct tcp_relay *relay, struct flow *flow)
 		finish(relay, flow, ACCESS_LOG_CLOSED, ACCESS_LOG_BY_CLIENT);
 		break;
 	case -EBADMSG:
-		header_failed(relay, flow, ACCESS_LOG_BAD_HEADER, reason);
+		tcp_end_untold(&relay->ends, flow, ACCESS_LOG_BAD_HEADER, reason);
 		break;
 	default:
 		finish(relay, flow, access_log_end_of_error(-err), ACCESS_LOG_BY_CLIENT);
@@ -557,20 +513,6 @@ static void on_header_event(struct tcp_relay *relay, struct flow *flow, uint32_t
 
 /* ---- events ---- */
 
-static void note_events(struct stream_end *end, uint32_t events)
-{
-	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
-		end->readable = true;
-	if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
-		end->ending = true;
-	if ((events & EPOLLRDHUP) && !(events & EPOLLERR))
-		end->fin = true;
-	if (events & EPOLLPRI)
-		end->urgent = true;
-	if (events & EPOLLOUT)
-		end->writable = true;
-}
-
 static void on_connecting(
 	struct tcp_relay *relay, struct flow *flow, enum flow_side_id id, uint32_t events)
 {
@@ -589,7 +531,22 @@ static void on_connecting(
 		return;
 	flow_backend_answered(flow);
 	flow->connected_us = relay->loop->now_us;
+	if (tcp_hold_has(flow)) {
+		flow->state = FLOW_WAITING;
+		loop_timer_set(relay->loop, &flow->timer, relay->loop->now_ms + TCP_HOLD_CLAIM_MS);
+		tcp_hold_let_in(&relay->hold, flow);
+		return;
+	}
 	flow_open(relay, flow);
+}
+
+/* The backend may speak, and end, before the client is there; only a reset is the end. */
+static void on_waiting(struct tcp_relay *relay, struct flow *flow, uint32_t events)
+{
+	int error = events & EPOLLERR ? tcp_connect_take_error(flow->side[FLOW_BACKEND].end.fd) : 0;
+
+	if (error)
+		finish(relay, flow, access_log_end_of_error(error), ACCESS_LOG_BY_BACKEND);
 }
 
 static void on_side_event(struct flow *flow, enum flow_side_id id, uint32_t events)
@@ -599,13 +556,17 @@ static void on_side_event(struct flow *flow, enum flow_side_id id, uint32_t even
 
 	if (flow->state == FLOW_DEAD)
 		return;
-	note_events(&flow->side[id].end, events);
+	stream_note_events(&flow->side[id].end, events);
 	if (flow->state == FLOW_HEADER) {
 		on_header_event(relay, flow, events);
 		return;
 	}
 	if (flow->state == FLOW_CONNECTING) {
 		on_connecting(relay, flow, id, events);
+		return;
+	}
+	if (flow->state == FLOW_WAITING) {
+		on_waiting(relay, flow, events);
 		return;
 	}
 	if (flow->state == FLOW_RELAYING && (events & EPOLLERR)) {
@@ -690,11 +651,14 @@ static void on_due(struct timer *timer)
 
 	switch ((enum flow_state)flow->state) {
 	case FLOW_HEADER:
-		header_failed(relay, flow, ACCESS_LOG_HEADER_TIMEOUT,
+		tcp_end_untold(&relay->ends, flow, ACCESS_LOG_HEADER_TIMEOUT,
 			"it did not say in time who its client is");
 		break;
 	case FLOW_CONNECTING:
 		connecting_due(relay, flow);
+		break;
+	case FLOW_WAITING:
+		finish(relay, flow, ACCESS_LOG_UNCLAIMED, ACCESS_LOG_BY_CLIENT);
 		break;
 	case FLOW_RELAYING:
 		relaying_due(relay, flow);
@@ -709,62 +673,139 @@ static void on_due(struct timer *timer)
 
 /* ---- the start of a flow ---- */
 
-/* The address that the client connected to. */
-static int find_local(struct flow *flow, const struct admission_listener *listener)
-{
-	socklen_t len = sizeof(flow->local);
-
-	flow->local = listener->bind->addr;
-	if ((sockaddr_is_any(&flow->local) || listener->contested) &&
-		getsockname(flow->side[FLOW_CLIENT].end.fd, &flow->local.sa, &len) < 0)
-		return -errno;
-	sockaddr_unmap(&flow->client);
-	sockaddr_unmap(&flow->local);
-	return 0;
-}
-
 static void begin(
 	struct tcp_relay *relay, struct flow *flow, const struct admission_listener *listener)
 {
 	if (listener->contested && !bind_is_meant(relay->config, listener->bind, &flow->local))
-		refuse(relay, flow, ACCESS_LOG_NOT_ALLOWED, "no listener is there, or another one");
+		tcp_end_refused(&relay->ends, flow, ACCESS_LOG_NOT_ALLOWED,
+			"no listener is there, or another one");
 	else if (tcp_told_is_due(flow))
 		await_header(relay, flow);
 	else
 		choose_backend(relay, flow);
 }
 
+/* As far as it is known without a client. */
+static void init_flow(struct tcp_relay *relay, struct flow *flow, const struct config_bind *bind,
+	const struct sockaddr_any *client, int backend_fd)
+{
+	flow->side[FLOW_BACKEND].end.fd = backend_fd;
+	flow->side[FLOW_BACKEND].source.on_event = on_backend_event;
+	timer_init(&flow->timer, on_due);
+	flow->owner = relay;
+	flow->bind = bind;
+	flow->client = *client;
+	set_identity(flow);
+	flow->accepted_us = clock_monotonic_us();
+}
+
+static int add_client(struct tcp_relay *relay, struct flow *flow, int client_fd)
+{
+	struct flow_side *side = &flow->side[FLOW_CLIENT];
+
+	side->end.fd = client_fd;
+	side->source.on_event = on_client_event;
+	return loop_add(relay->loop, client_fd, EVENTS, &side->source);
+}
+
+/* ---- clients that are not there yet ---- */
+
+/* The holder asks for a client (a tcp_hold_begin). */
+static void begin_waiting(
+	void *userdata, const struct hold_ask *ask, const struct hold_map_bind *bind)
+{
+	struct tcp_relay *relay = userdata;
+	struct flow *flow = NULL;
+	int fd = -1;
+
+	/* Those who are there come first: at most half of the room is kept for others. */
+	if (relay->hold_room > 1 && relay->hold.n < relay->hold_room) {
+		fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		flow = fd < 0 ? NULL : flow_new(relay->flows, bind->listener);
+	}
+	if (!flow) {
+		if (fd >= 0)
+			close(fd);
+		tcp_hold_decline(&relay->hold, ask);
+		return;
+	}
+	relay->hold_room--;
+	init_flow(relay, flow, bind->bind, &ask->client, fd);
+	flow->local = ask->local;
+	tcp_hold_add(&relay->hold, flow, ask);
+	if (flow->identity == IDENTITY_REFUSE)
+		tcp_end_waiting(&relay->ends, flow);
+	else
+		choose_backend(relay, flow);
+}
+
+/* The client of a flow that waits for it; false: there is none. */
+static bool join_waiting(struct tcp_relay *relay, const struct admission_listener *listener,
+	int client_fd, const struct sockaddr_any *client, int backend_fd)
+{
+	struct sockaddr_any from = *client, local;
+	struct flow *flow = NULL;
+	int err;
+
+	if (admission_ends(listener, client_fd, &from, &local) == 0)
+		flow = tcp_hold_find(&relay->hold, &from, &local);
+	stats_add(relay->stats, flow ? STATS_HOLD_CLAIMED : STATS_HOLD_UNHELD, 1);
+	if (!flow)
+		return false;
+	close(backend_fd); /* it has one */
+	tcp_hold_remove(&relay->hold, flow);
+	err = add_client(relay, flow, client_fd);
+	if (err)
+		tcp_end_unconnected(&relay->ends, flow, -err);
+	else if (take_place(relay, flow) && flow->state == FLOW_WAITING)
+		flow_open(relay, flow);
+	return true;
+}
+
+void tcp_relay_set_room(struct tcp_relay *relay, size_t room)
+{
+	relay->hold_room = relay->hold_ended ? 0 : room;
+}
+
+void tcp_relay_stop_holding(struct tcp_relay *relay)
+{
+	struct list_node *node, *tmp;
+
+	relay->hold_room = 0;
+	relay->hold_ended = true;
+	list_for_each_safe (node, tmp, &relay->flows->live) {
+		struct flow *flow = list_entry(node, struct flow, node);
+
+		if (tcp_hold_has(flow) && flow->state == FLOW_WAITING)
+			finish(relay, flow, ACCESS_LOG_DRAINED, ACCESS_LOG_BY_GATEWAY);
+		else if (tcp_hold_has(flow))
+			tcp_end_waiting(&relay->ends, flow);
+	}
+}
+
 int tcp_relay_take(void *userdata, const struct admission_listener *listener, int client_fd,
 	const struct sockaddr_any *client, int backend_fd)
 {
 	struct tcp_relay *relay = userdata;
-	struct flow *flow = flow_new(relay->flows, listener->config);
-	struct flow_side *side;
+	struct flow *flow;
 	int err;
 
+	if (listener->config->after_backend &&
+		join_waiting(relay, listener, client_fd, client, backend_fd))
+		return 0;
+	flow = flow_new(relay->flows, listener->config);
 	if (!flow) { /* no memory: admission knows the limit of flows */
 		close(client_fd);
 		close(backend_fd);
 		stats_add(relay->stats, STATS_ENDED_ERROR, 1);
 		return -ENOMEM;
 	}
-	side = &flow->side[FLOW_CLIENT];
-	side->end.fd = client_fd;
-	side->source.on_event = on_client_event;
-	flow->side[FLOW_BACKEND].end.fd = backend_fd;
-	flow->side[FLOW_BACKEND].source.on_event = on_backend_event;
-	timer_init(&flow->timer, on_due);
-	flow->owner = relay;
-	flow->bind = listener->bind;
-	flow->client = *client;
-	set_identity(flow);
-	flow->accepted_us = clock_monotonic_us();
-
-	err = find_local(flow, listener);
+	init_flow(relay, flow, listener->bind, client, backend_fd);
+	err = add_client(relay, flow, client_fd);
 	if (!err)
-		err = loop_add(relay->loop, client_fd, EVENTS, &side->source);
+		err = admission_ends(listener, client_fd, &flow->client, &flow->local);
 	if (err)
-		connect_failed(relay, flow, -err);
+		tcp_end_unconnected(&relay->ends, flow, -err);
 	else
 		begin(relay, flow, listener);
 	return 0;
@@ -797,6 +838,7 @@ void tcp_relay_turns(struct tcp_relay *relay)
 	list_splice(&list, &relay->turns);
 	while ((node = list_pop(&list)))
 		flow_serve(relay, list_entry(node, struct flow, turn));
+	tcp_hold_flush(&relay->hold);
 	log_misses(relay);
 }
 
@@ -818,9 +860,11 @@ void tcp_relay_end_all(struct tcp_relay *relay)
 }
 
 int tcp_relay_init(struct tcp_relay *relay, struct loop *loop, const struct config *config,
-	struct target_set *targets, struct flow_table *flows, const struct tcp_relay_limits *limits)
+	struct target_set *targets, struct flow_table *flows, const struct tcp_relay_limits *limits,
+	const struct tcp_hold_setup *hold)
 {
 	struct stats *stats = flows->stats;
+	int err;
 
 	*relay = (struct tcp_relay){
 		.loop = loop,
@@ -831,11 +875,25 @@ int tcp_relay_init(struct tcp_relay *relay, struct loop *loop, const struct conf
 	};
 	relay->misses_said = stats->value[STATS_BUFFER_MISSES] + stats->value[STATS_PIPE_MISSES];
 	list_init(&relay->turns);
-	return stream_pool_init(&relay->streams, limits->buffers, limits->pipes, stats);
+	relay->ends = (struct tcp_end){
+		.loop = loop,
+		.flows = flows,
+		.streams = &relay->streams,
+		.hold = &relay->hold,
+	};
+	err = stream_pool_init(&relay->streams, limits->buffers, limits->pipes, stats);
+	if (err)
+		return err;
+	err = tcp_hold_init(&relay->hold, hold, begin_waiting, relay);
+	if (err)
+		stream_pool_destroy(&relay->streams);
+	return err;
 }
 
 void tcp_relay_destroy(struct tcp_relay *relay)
 {
+	tcp_relay_stop_holding(relay);
 	tcp_relay_end_all(relay);
+	tcp_hold_destroy(&relay->hold);
 	stream_pool_destroy(&relay->streams);
 }

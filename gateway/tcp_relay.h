@@ -18,6 +18,8 @@
 #include "stats.h"
 #include "stream.h"
 #include "target.h"
+#include "tcp_end.h"
+#include "tcp_hold.h"
 
 struct tcp_relay {
 	struct loop *loop;
@@ -26,12 +28,13 @@ struct tcp_relay {
 	struct target_set *targets;
 	struct flow_table *flows;
 	struct stream_pool streams;
+	struct tcp_hold hold;
+	size_t hold_room; /* flows that may still be begun for clients that are not there */
+	bool hold_ended;
 	struct list_node turns; /* flows that have more to do at once */
-	struct log_limit log;
+	struct tcp_end ends;
 	uint64_t misses_said; /* reads without a buffer and bulk without a pipe, as last logged */
 	struct log_limit misses_log;
-	struct log_limit refused_log;
-	struct log_limit header_log;
 	struct log_limit left_out_log;
 };
 
@@ -42,8 +45,8 @@ struct tcp_relay_limits {
 
 /* 0 or -ENOMEM. What is named here must outlive the relay. */
 int tcp_relay_init(struct tcp_relay *relay, struct loop *loop, const struct config *config,
-	struct target_set *targets, struct flow_table *flows,
-	const struct tcp_relay_limits *limits);
+	struct target_set *targets, struct flow_table *flows, const struct tcp_relay_limits *limits,
+	const struct tcp_hold_setup *hold);
 
 /* Resets what still lives. */
 void tcp_relay_destroy(struct tcp_relay *relay);
@@ -57,6 +60,12 @@ void tcp_relay_turns(struct tcp_relay *relay);
 
 /* Whether tcp_relay_turns() has work, so that the loop must not wait. */
 bool tcp_relay_busy(const struct tcp_relay *relay);
+
+/* Called between batches of events: how many more connections there may be. */
+void tcp_relay_set_room(struct tcp_relay *relay, size_t room);
+
+/* From now on nobody is waited for. */
+void tcp_relay_stop_holding(struct tcp_relay *relay);
 
 /* Ends all TCP flows, by reset. */
 void tcp_relay_end_all(struct tcp_relay *relay);

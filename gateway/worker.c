@@ -8,11 +8,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "access_log.h"
 #include "broker.h"
 #include "channel.h"
 #include "log.h"
 #include "loop.h"
+#include "ring_log.h"
 #include "sandbox.h"
 #include "tcp_relay.h"
 #include "udp_relay.h"
@@ -46,6 +46,7 @@ struct limits {
 
 struct worker {
 	const struct worker_setup *setup;
+	struct ring_log log;
 	struct loop loop;
 	struct flow_table flows;
 	struct target_set targets;
@@ -62,17 +63,6 @@ struct worker {
 	bool draining;
 	bool ending;
 };
-
-/* Log lines travel to the logger's process: a stuck terminal must not hold up the relay. */
-static void log_to_ring(void *userdata, enum log_level level, const char *line, size_t len)
-{
-	const struct worker_setup *setup = userdata;
-	char data[LOG_LINE_MAX + 1];
-
-	data[0] = (char)level;
-	memcpy(data + 1, line, len);
-	ring_send(setup->ring, setup->ring_wake_fd, ACCESS_LOG_RING_LINE, data, len + 1);
-}
 
 static size_t count_open_fds(void)
 {
@@ -142,6 +132,7 @@ static void start_drain(struct worker *worker)
 		return;
 	worker->draining = true;
 	admission_close(&worker->admission);
+	tcp_relay_stop_holding(&worker->relay);
 	if (worker->setup->n_udp > 0)
 		udp_relay_drain(&worker->udp);
 	loop_timer_set(&worker->loop, &worker->drain_timer,
@@ -238,6 +229,14 @@ static int start_relays(struct worker *worker)
 		.worker = setup->index,
 		.descriptors = worker->limits.descriptors,
 	};
+	const struct tcp_hold_setup hold = {
+		.loop = &worker->loop,
+		.config = setup->config,
+		.shared = setup->hold_shared,
+		.pools = setup->pools,
+		.link_fd = setup->hold_fd,
+		.worker = setup->index,
+	};
 	int err;
 
 	flow_table_init(&worker->flows, &worker->loop, setup->stats, worker->limits.flows);
@@ -259,7 +258,7 @@ static int start_relays(struct worker *worker)
 	if (err)
 		return err;
 	err = tcp_relay_init(&worker->relay, &worker->loop, setup->config, &worker->targets,
-		&worker->flows, &worker->limits.tcp);
+		&worker->flows, &worker->limits.tcp, &hold);
 	if (err)
 		target_set_destroy(&worker->targets);
 	if (err || setup->n_udp == 0)
@@ -327,6 +326,7 @@ static int worker_start(struct worker *worker)
 	if (err)
 		goto fail_relay;
 	admission_update(&worker->admission, room_for_connections(worker));
+	tcp_relay_set_room(&worker->relay, room_for_connections(worker));
 	replenish_stock(worker);
 	return 0;
 fail_relay:
@@ -350,6 +350,7 @@ static int worker_loop(struct worker *worker)
 		if (worker->draining && flow_table_live(&worker->flows) == 0)
 			break;
 		admission_update(&worker->admission, room_for_connections(worker));
+		tcp_relay_set_room(&worker->relay, room_for_connections(worker));
 		replenish_stock(worker);
 	}
 	return err;
@@ -361,7 +362,9 @@ int worker_run(const struct worker_setup *setup)
 	struct worker worker = { .setup = setup };
 	int err;
 
-	log_set_sink(log_to_ring, (void *)(uintptr_t)setup);
+	worker.log = (struct ring_log){ .ring = setup->ring, .wake_fd = setup->ring_wake_fd };
+	/* Lines travel to the logger's process: a stuck terminal must not hold up the relay. */
+	ring_log_use(&worker.log);
 	stats_clear_gauges(setup->stats);
 	err = worker_start(&worker);
 	if (err) {

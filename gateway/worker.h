@@ -11,6 +11,7 @@
 
 #include "admission.h"
 #include "config.h"
+#include "hold_shared.h"
 #include "ring.h"
 #include "stats.h"
 #include "udp_relay.h"
@@ -39,6 +40,8 @@ struct worker_setup {
 	struct client_limits *limits; /* NULL: there are none */
 	struct who *who;	      /* NULL: it is switched off */
 	const struct client_lists *lists;
+	int hold_fd; /* to the holder; -1: there is none, and nothing is shared with it */
+	struct hold_shared *hold_shared;
 };
 
 /* Serves until told to end; the process's exit status. If the channel closes, it drains. */

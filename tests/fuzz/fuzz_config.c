@@ -94,6 +94,14 @@ static void check_who(const struct config_who *who)
 	REQUIRE(who->entries <= CONFIG_WHO_ENTRIES_MAX);
 }
 
+static void check_hold(const struct config_hold *hold)
+{
+	REQUIRE(hold->max >= 1 && hold->max <= CONFIG_HOLD_MAX);
+	REQUIRE(hold->max_per_backend <= CONFIG_HOLD_MAX);
+	REQUIRE(hold->max_per_client <= CONFIG_HOLD_MAX);
+	REQUIRE(hold->queue <= CONFIG_HOLD_QUEUE_MAX);
+}
+
 static void check_resolve(const struct config_resolve *resolve)
 {
 	REQUIRE(resolve->n_servers <= CONFIG_RESOLVE_SERVERS_MAX);
@@ -284,6 +292,7 @@ static void check_config(const struct config *config)
 	REQUIRE(config->run_directory && config->run_directory[0] == '/');
 	check_network(&config->network);
 	check_who(&config->who);
+	check_hold(&config->hold);
 	check_resolve(&config->resolve);
 	for (size_t i = 0; i < config->n_listeners; i++)
 		check_listener(config, &config->listeners[i]);

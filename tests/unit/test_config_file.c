@@ -223,7 +223,7 @@ static void test_limits_are_taken(void **state)
 
 #define KNOWN                                                                               \
 	"workers, drain, max-flows, user, run-directory, state-directory, log, log-level, " \
-	"access-log, who, network, resolve, listener, pool"
+	"access-log, hold, who, network, resolve, listener, pool"
 #define WRITE	  "; write 'name = value' or 'name { ... }'"
 #define BACKSLASH "a backslash, which no option needs; write what is meant without one"
 #define VARIABLE  "'${': the environment is not looked up; write the value itself"
@@ -381,8 +381,7 @@ static void test_broken_syntax(void **state)
 			"2: unknown option 'workers' in listener; known here: bind, protocol, "
 			"pool, backend, allow, identity, identity-ipv6, v6only, backlog, "
 			"refuse, oversize, receive-buffer, timeouts, sessions, connections, "
-			"clients, "
-			"accept-proxy, tlv" },
+			"clients, accept, accept-proxy, tlv" },
 		{ "listener l {\n timeouts {\n\n halfclosed = 5s } }",
 			"4: unknown option 'halfclosed' in timeouts; did you mean 'half-closed'?" },
 		{ "pool p {\n backend 192.0.2.1:80 {\n wait = 1 } }",

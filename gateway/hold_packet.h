@@ -1,0 +1,19 @@
+/*
+ * hold_packet - who wants to connect to what: read from the packet that begins a TCP connection.
+ *
+ * The bytes are a stranger's, and may be cut off. Sources: RFC 791, RFC 8200, RFC 9293.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sockaddr.h"
+
+/*
+ * data: from the IP header on. ifindex: by which it came, the scope of link-local addresses. 0;
+ * -EBADMSG: it is no SYN that can be read, as it is a fragment, or has headers that are unknown or
+ * longer than what is there.
+ */
+int hold_packet_parse(const uint8_t *data, size_t len, uint32_t ifindex,
+	struct sockaddr_any *ret_client, struct sockaddr_any *ret_local);

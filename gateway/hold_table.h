@@ -1,0 +1,86 @@
+/*
+ * hold_table - the clients that wait to be let in: plain data of the holder's process.
+ *
+ * Bounded in all and for each client (an IPv6 /64, or an IPv4 address). All memory is taken at the
+ * beginning. An entry lives from a client's SYN until the worker is done with it: either the client
+ * was refused, or it has come, or it never did.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "hash.h"
+#include "list.h"
+#include "sockaddr.h"
+#include "timer.h"
+
+#define HOLD_TABLE_MAX 65536U
+
+enum hold_state {
+	HOLD_FREE,
+	HOLD_PENDING, /* the kernel has the packet, a worker the question */
+	HOLD_LET_IN,  /* the packet went on; the client's connection is not there yet */
+};
+
+struct hold_entry {
+	struct list_node chain; /* in a slot, or among the free */
+	struct timer timer;	/* the owner's; not set when the entry is added or removed */
+	struct sockaddr_any client;
+	struct sockaddr_any local;
+	void *owner;	 /* the owner's, like what follows down to bind */
+	uint64_t seq;	 /* of the question */
+	uint32_t packet; /* the kernel's number of it */
+	uint16_t worker;
+	uint16_t bind;
+	bool seen;   /* by the worker */
+	uint32_t id; /* never the same for two entries that follow each other in a place */
+	uint32_t origin;
+	uint8_t state; /* enum hold_state */
+};
+
+struct hold_origin {
+	struct list_node chain;
+	uint8_t prefix[8]; /* the /64, or the IPv4 address in front of zeros */
+	uint8_t family;
+	uint32_t n;
+};
+
+struct hold_table {
+	struct hold_entry *entries;
+	struct hold_origin *origins; /* as many */
+	struct list_node *slots, *origin_slots;
+	struct list_node free, free_origins;
+	size_t mask;
+	size_t max;
+	size_t max_per_client; /* 0: no limit */
+	size_t n;
+	struct hash_key key;
+};
+
+enum hold_room {
+	HOLD_ROOM,
+	HOLD_FULL,
+	HOLD_CLIENT_FULL,
+};
+
+/* max: 1 to HOLD_TABLE_MAX. 0 or a negative errno. */
+int hold_table_init(struct hold_table *table, size_t max, size_t max_per_client);
+/* Takes a zeroed one. */
+void hold_table_destroy(struct hold_table *table);
+
+/* NULL: there is none. */
+struct hold_entry *hold_table_find(struct hold_table *table, const struct sockaddr_any *client,
+	const struct sockaddr_any *local);
+/* NULL: it is gone, or never was. */
+struct hold_entry *hold_table_by_id(struct hold_table *table, uint32_t id);
+
+/* Of ends that are not in it. Unless it is HOLD_ROOM nothing has changed. */
+enum hold_room hold_table_add(struct hold_table *table, const struct sockaddr_any *client,
+	const struct sockaddr_any *local, struct hold_entry **ret_entry);
+void hold_table_remove(struct hold_table *table, struct hold_entry *entry);
+
+/* A number that depends on the ends only, for as long as the table lives. */
+uint64_t hold_table_hash(const struct hold_table *table, const struct sockaddr_any *client,
+	const struct sockaddr_any *local);
