@@ -107,8 +107,8 @@ struct flow {
 	uint64_t reset_ms;	     /* FLOW_RESETTING: when to give up */
 	uint64_t unique;	     /* of the table's unique ids; 0: none */
 	struct flow_told *told;	     /* NULL: the client came by itself; freed with the flow */
-	struct sockaddr_any client;  /* the last one in front of all proxies that said who it is */
-	struct sockaddr_any local;   /* what that one connected to */
+	struct sockaddr_any client;  /* its peer, or whom a proxy in front of us has named */
+	struct sockaddr_any local;   /* what that one connected to, likewise */
 	struct sockaddr_any backend; /* family 0: none was to be had */
 	struct sockaddr_any source;  /* family 0: not known yet */
 	struct client_place place;   /* within the limits of its listener and client */

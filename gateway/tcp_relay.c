@@ -489,7 +489,8 @@ static void read_header(struct tcp_relay *relay, struct flow *flow)
 		tcp_end_untold(&relay->ends, flow, ACCESS_LOG_BAD_HEADER, reason);
 		break;
 	default:
-		finish(relay, flow, access_log_end_of_error(-err), ACCESS_LOG_BY_CLIENT);
+		finish(relay, flow, access_log_end_of_error(-err),
+			err == -ENOMEM ? ACCESS_LOG_BY_GATEWAY : ACCESS_LOG_BY_CLIENT);
 	}
 }
 

@@ -28,7 +28,7 @@ static int take_ends(struct flow *flow, struct flow_told *told, const struct pro
 	return 0;
 }
 
-/* Without TLVs. The client's pair may be told as IPv6 though both are IPv4, if one was mapped. */
+/* Of the server's, without TLVs. A pair of which one alone was v4-mapped is told as IPv6. */
 static size_t header_len(const struct flow *flow)
 {
 	bool v4 = sockaddr_family(&flow->client) == AF_INET &&
