@@ -17,16 +17,22 @@
  * The list is what holds; the table and the file follow it. A command changes the list, then the
  * table (from then on the ban is effective), then the file, and is answered when all of that is
  * done. Where the table cannot be had the ban is kept and written all the same, and the answer says
- * that it is not enforced.
+ * that the kernel does not enforce it.
  *
  * Ends are times of the wall clock, as they outlive this process. The kernel lets a ban go by
  * itself; our timer, which looks every minute at least, since that clock can be set, takes it out
  * of the list and puts those in force that it had within.
  *
+ * The workers have those in force in their lists, too, for clients that the table cannot see: those
+ * that a proxy in front of us names, and all of them where there is no table. Such a list is made
+ * as a whole; so of new bans, which the table has already, those of LISTS_MS are put there
+ * together. Who is to be let in again is so at once.
+ *
  * A line that could not be written makes the whole file due, and that is tried again and again.
  */
 #define LOOK_MS	       60000U
 #define SYNC_MS	       1000U
+#define LISTS_MS       10U
 #define WRITE_AGAIN_MS 10000U
 #define FOR_MIN_MS     1000U
 #define FOR_MAX_MS     (3650ULL * 86400000ULL)
@@ -34,10 +40,12 @@
 struct bans {
 	struct loop *loop;
 	const struct config *config;
-	struct guard *guard; /* NULL: not yet */
+	struct guard *guard; /* NULL: not yet, like the next one */
+	struct list_keeper *lists;
 	struct ban_list list;
 	struct ban_store store;
 	struct timer look;  /* for ended ones */
+	struct timer renew; /* the workers' list */
 	struct timer write; /* sync, or the whole file if it is due */
 	bool write_due;
 	int unreadable; /* why what is there could not be read: it is not written over */
@@ -47,6 +55,56 @@ struct bans {
 static uint64_t now_ms(void)
 {
 	return clock_wall_us() / 1000U;
+}
+
+/* ---- the workers' list ---- */
+
+static int rules_of(const struct ban_list *list, struct prefix_rules *rules)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < list->n && !err; i++) {
+		const struct ban *ban = list->bans[i];
+		struct prefix prefix = { .len = ban->prefix_len };
+
+		if (!ban->in_force)
+			continue;
+		prefix.addr.sa.sa_family = ban->family;
+		if (ban->family == AF_INET)
+			memcpy(&prefix.addr.in.sin_addr, ban->addr, 4);
+		else
+			memcpy(&prefix.addr.in6.sin6_addr, ban->addr, 16);
+		err = prefix_rules_add(rules, &prefix, false);
+	}
+	return err;
+}
+
+static void on_renew_due(struct timer *timer)
+{
+	struct bans *bans = list_entry(timer, struct bans, renew);
+	struct prefix_rules rules = { 0 };
+	int err = rules_of(&bans->list, &rules);
+
+	if (!err)
+		err = list_keeper_set_bans(bans->lists, &rules);
+	if (err) {
+		log_error("bans: the workers have an old list of them: %s; it is tried again",
+			strerror(-err));
+		loop_timer_set(bans->loop, timer, bans->loop->now_ms + WRITE_AGAIN_MS);
+	}
+	prefix_rules_clear(&rules);
+}
+
+/* at_once: somebody is to be let in. */
+static void renew_list(struct bans *bans, bool at_once)
+{
+	if (!bans->lists)
+		return;
+	loop_timer_cancel(bans->loop, &bans->renew);
+	if (at_once)
+		on_renew_due(&bans->renew);
+	else
+		loop_timer_set(bans->loop, &bans->renew, bans->loop->now_ms + LISTS_MS);
 }
 
 /* ---- the file ---- */
@@ -142,8 +200,10 @@ static void on_write_due(struct timer *timer)
 
 	if (bans->unreadable) {
 		bans->unreadable = load(bans);
-		if (!bans->unreadable)
+		if (!bans->unreadable) {
 			(void)guard_renew(bans->guard);
+			renew_list(bans, false);
+		}
 	}
 	if (bans->unreadable)
 		err = bans->unreadable;
@@ -178,14 +238,18 @@ static int expire(struct bans *bans, uint64_t now, struct ban_changes *changes)
 	size_t n = 0;
 	int err = ban_list_expire(&bans->list, now, changes, &n);
 
-	if (n > 0)
+	if (n > 0) {
 		log_info("bans: %zu have ended, %zu hold", n, bans->list.n);
+		renew_list(bans, true);
+	}
 	return err;
 }
 
 /* 0: the table has it; or why not. */
 static int apply(struct bans *bans, struct ban_changes *changes, int err)
 {
+	if (err || changes->n_add || changes->n_remove)
+		renew_list(bans, err || changes->n_remove);
 	if (err == -ENOMEM)
 		err = guard_renew(bans->guard);
 	else
@@ -406,6 +470,7 @@ struct bans *bans_new(struct loop *loop, const struct config *config)
 	bans->config = config;
 	timer_init(&bans->look, on_look_due);
 	timer_init(&bans->write, on_write_due);
+	timer_init(&bans->renew, on_renew_due);
 	err = load(bans);
 	bans->unreadable = err;
 	if (err)
@@ -424,9 +489,14 @@ const struct ban_list *bans_list(const struct bans *bans)
 	return &bans->list;
 }
 
-void bans_start(struct bans *bans, struct guard *guard, struct control *control)
+void bans_start(
+	struct bans *bans, struct guard *guard, struct list_keeper *lists, struct control *control)
 {
 	bans->guard = guard;
+	bans->lists = lists;
+	/* Before the first client comes. */
+	if (bans->list.n > 0)
+		on_renew_due(&bans->renew);
 	set_look(bans);
 	add_commands(bans, control);
 }
@@ -443,6 +513,7 @@ void bans_free(struct bans *bans)
 		return;
 	loop_timer_cancel(bans->loop, &bans->look);
 	loop_timer_cancel(bans->loop, &bans->write);
+	loop_timer_cancel(bans->loop, &bans->renew);
 	ban_store_sync(&bans->store);
 	ban_store_close(&bans->store);
 	ban_list_clear(&bans->list);

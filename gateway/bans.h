@@ -1,6 +1,6 @@
 /*
  * bans - who is kept out of all listeners: by commands of the control socket, in the guard table,
- * and in a file that outlives the gateway.
+ * in the workers' lists of clients, and in a file that outlives the gateway.
  *
  * The supervisor's. The commands are "ban", "unban" and "bans"; sixgatectl(8) has them.
  */
@@ -10,6 +10,7 @@
 #include "config.h"
 #include "control.h"
 #include "guard.h"
+#include "list_keeper.h"
 #include "loop.h"
 
 struct bans;
@@ -21,8 +22,9 @@ struct bans;
 struct bans *bans_new(struct loop *loop, const struct config *config);
 /* For guard_start(). */
 const struct ban_list *bans_list(const struct bans *bans);
-/* From now on there is a table, and there are commands. */
-void bans_start(struct bans *bans, struct guard *guard, struct control *control);
+/* From now on there is a table, there are lists, which must outlive the bans, and commands. */
+void bans_start(
+	struct bans *bans, struct guard *guard, struct list_keeper *lists, struct control *control);
 
 /* In a child: lets go of the file. Takes NULL, like the next one. */
 void bans_abandon(struct bans *bans);

@@ -22,7 +22,10 @@ static int print_trouble(const json_t *result)
 			stderr);
 	if (!json_is_false(json_object_get(result, "enforced")))
 		return EXIT_SUCCESS;
-	fprintf(stderr, "sixgatectl: bans are not enforced: %s\n", ctl_text(result, "why", text));
+	fprintf(stderr,
+		"sixgatectl: bans are not enforced by the kernel, clients are accepted and then "
+		"reset: %s\n",
+		ctl_text(result, "why", text));
 	return EXIT_FAILURE;
 }
 

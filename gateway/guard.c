@@ -73,7 +73,7 @@ static void say_failure(struct guard *guard, int err)
 		return;
 	guard->said = err;
 	log_warning("guard: no table %s: %s; %s; meanwhile clients of a pool that is down are "
-		    "accepted and then reset, and bans not enforced",
+		    "accepted and then reset, and so are those that are banned",
 		NFT_GUARD_TABLE, strerror(-err), guard_why(err));
 }
 

@@ -3,7 +3,7 @@
  * while a pool is down, new clients of its listeners are refused before they are accepted.
  *
  * Where the table cannot be had, one line in the log says why; workers accept and reset clients of
- * a pool that is down, and bans are not enforced.
+ * a pool that is down, and so do those that are banned.
  */
 #pragma once
 

@@ -635,7 +635,7 @@ static int start_control(struct supervisor *supervisor)
 		.n_workers = supervisor->n_workers,
 	};
 	control_who_add(supervisor->control, &supervisor->who_command);
-	bans_start(supervisor->bans, supervisor->guard, supervisor->control);
+	bans_start(supervisor->bans, supervisor->guard, supervisor->lists, supervisor->control);
 	list_keeper_add_commands(supervisor->lists, supervisor->control);
 	(void)control_open(supervisor->control, supervisor->config->run_directory);
 	return 0;

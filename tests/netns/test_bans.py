@@ -11,6 +11,7 @@ import time
 
 import pytest
 from control import Control, control_path, ctl, result
+from headers import v2
 from netsite import CLIENT4, CLIENT6, GATEWAY6, ROOT, SERVER4, VIP4, VIP6, Site, wait_until
 from netsite.site import nginx_http_paths
 from test_pools import PORT, counter
@@ -364,15 +365,55 @@ def test_two_gateways_with_one_directory(site, start):
 
 
 def test_without_rights(site, start, server):
-    """The ban is kept, and the command says what it takes to enforce it."""
+    """The ban is kept and the client reset by the workers; the command says what it takes to enforce it well."""
     daemon = start(wrapper=["setpriv", "--inh-caps=-net_admin", "--bounding-set=-net_admin"])
     done = ctl(site, "ban", CLIENT6, check=False)
     assert done.returncode == 1 and done.stdout.startswith("banned")
-    assert "bans are not enforced: CAP_NET_ADMIN is needed" in done.stderr
+    assert "bans are not enforced by the kernel" in done.stderr and "CAP_NET_ADMIN is needed" in done.stderr
+    wait_until(lambda: attempt(site) == "ECONNRESET", "the workers have the list", 0.5)
+    ctl(site, "unban", CLIENT6, check=False)
     assert attempt(site) == CLIENT6
+    ctl(site, "ban", CLIENT6, check=False)
+    wait_until(lambda: attempt(site) == "ECONNRESET", "the ban")
     assert daemon.stop() == 0
+    assert counter(daemon, "banned") >= 2
     start()
     assert attempt(site) == "silence"
+
+
+def named(site, client):
+    """As a proxy in front of the gateway has it for its client."""
+    with site.client.connect(GATEWAY6, FRONT) as connection:
+        connection.sendall(v2(client, GATEWAY6 if ":" in client else VIP4))
+        try:
+            return connection.recv(100).decode()
+        except ConnectionResetError:
+            return "reset"
+
+
+def test_client_that_a_proxy_names(site, gateway, server):
+    """The kernel sees the proxy only, the workers see to its clients: from the start, and until it ends."""
+    def start():
+        return gateway(config=f"""run-directory = "{site.dir}/run"
+            state-directory = "{site.dir}/state"
+            workers = 2
+            listener "l" {{ bind = "[::]:{FRONT}" pool = "p" accept-proxy {{ from = "{CLIENT6}" }} }}
+            pool "p" {{ backend "{SERVER4}:{PORT}" {{}} }}
+        """)
+    daemon = start()
+    ctl(site, "ban", "2001:db8:bad::/48")
+    ctl(site, "ban", "2001:db8:bad:1::/64")  # within it
+    ctl(site, "ban", "198.51.100.0/24", "--for", "1s")
+    wait_until(lambda: named(site, "2001:db8:bad::1") == "reset", "the ban holds", 0.5)
+    assert named(site, "2001:db8:bae::1") == "2001:db8:bae::1"
+    wait_until(lambda: named(site, "198.51.100.7") == "198.51.100.7", "it has ended")
+    ctl(site, "unban", "2001:db8:bad::/48")
+    wait_until(lambda: named(site, "2001:db8:bad::1") == "2001:db8:bad::1", "it was taken back")
+    assert named(site, "2001:db8:bad:1::1") == "reset"
+    assert daemon.stop() == 0
+    start()
+    assert named(site, "2001:db8:bad:1::1") == "reset"
+    assert named(site, "2001:db8:bad::1") == "2001:db8:bad::1"
 
 
 def test_only_root_may(site, start):
