@@ -11,6 +11,7 @@ WEB_PORT = 80
 DIRECT_WEB_PORT = 8080
 BULK_PORT = 9000
 MAX_CONNECTIONS = 5000
+DENIED = 50000
 STREAM_MODULE = "/usr/lib/nginx/modules/ngx_stream_module.so"
 
 # Not splice-auto: its guess when to splice is wrong here, and it moves no more than without.
@@ -61,6 +62,7 @@ who {{ keep = 10m  entries = 1000000 }}
 """,
     bans=("2001:db8:bad::/48", "2001:db8:1:bad::/64", "2001:db8:1::bad", "198.18.0.0/15"),
     listener="""
+    clients { deny = "2001:db8:dead::/48"  deny-file = "%(dir)s/denied" }
     accept-proxy { from = { "2001:db8:ffff::/48", "203.0.113.7" } }
     tlv { crc32c = yes  unique-id = yes  custom 0xE0 { value = bench } }
     connections {
@@ -80,7 +82,7 @@ def _sixgate(features=Features(), build=None):
     def start(site, peer, wrapper):
         parts = "".join(f"""
 listener "{name}" {{
-    bind = "[{VIP6}]:{port}"  pool = "{name}"  identity = proxy-v2 {features.listener}
+    bind = "[{VIP6}]:{port}"  pool = "{name}"  identity = proxy-v2 {features.listener % {"dir": site.dir}}
 }}
 pool "{name}" {{
     backend "{features.host}:{server_port}" {{ {features.backend} }} {features.pool}
@@ -97,6 +99,11 @@ access-log = "off"
             site.gateway.run([build_dir() / "sixgatectl", "--run-directory", run, "ban", prefix, "--for", "1d"])
         return daemon
     return start
+
+
+def _prepare_features(site):
+    NamesUnbound(site, [SERVER4])
+    site.write("denied", "".join(f"2001:db8:{i >> 8:x}:{i & 0xff:x}00::/56\n" for i in range(0x1000, 0x1000 + DENIED)))
 
 
 def _sixgate_version():
@@ -170,7 +177,7 @@ PEERS = {peer.name: peer for peer in (
     Peer("nginx", "stream, PROXY v1 (it has no v2)", 8130, _nginx, lambda: _first_line("nginx", "-v")),
     Peer("sixgate-again", "the same, to see what chance makes of equals", 8150, _sixgate(), _sixgate_version),
     Peer("sixgate-all", "everything switched on", 8160, _sixgate(ALL_FEATURES), _sixgate_version,
-         lambda site: NamesUnbound(site, [SERVER4])),
+         _prepare_features),
     Peer("kernel", "IPv4 routing through the gateway, no proxy, no header: the limit", 0, None,
          lambda: _first_line("uname", "-sr")),
 )}

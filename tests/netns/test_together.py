@@ -18,7 +18,7 @@ FRONT, PORT = 80, 8000
 HOSTS = BACKENDS[:3]
 SPARE = BACKENDS[3]
 UPSTREAM, FAR, FAR_VIP = "2001:db8:1::a1", "2001:db8:77:1::7", "2001:db8:99::80"
-BANNED = "2001:db8:1:0:b::1"
+BANNED, DENIED = "2001:db8:1:0:b::1", "2001:db8:1:0:d::1"
 PER_CLIENT = 40
 CONFIG = f"""
 workers = 2
@@ -30,6 +30,7 @@ listener "web" {{
     bind = {{ "[{VIP6}]:{FRONT}", "[2001:db8:81::/64]:{FRONT}" }}
     pool = "web"
     refuse = reset
+    clients {{ deny = "{DENIED}"  deny-file = "DIRECTORY/denied" }}
     accept-proxy {{ from = {{ "{UPSTREAM}", "2001:db8:ffff::/48" }} timeout = 2s }}
     tlv {{ crc32c = yes  unique-id = yes  pass = {{ "authority" }} }}
     connections {{
@@ -54,7 +55,8 @@ pool "web" {{
 @pytest.fixture
 def site():
     with Site(bare=True) as made:
-        made.client.ip(*(f"addr add {address}/64 dev eth0 nodad preferred_lft 0" for address in (UPSTREAM, BANNED)))
+        made.client.ip(*(f"addr add {address}/64 dev eth0 nodad preferred_lft 0"
+                         for address in (UPSTREAM, BANNED, DENIED)))
         yield made
 
 
@@ -75,7 +77,9 @@ def dns(site):
 def daemon(site, gateway, web, dns):
     """What it sets up in the kernel must be gone when it has ended."""
     before = site.gateway.network()
-    made = gateway(config=f'run-directory = "{site.dir}/run"\nstate-directory = "{site.dir}/state"\n{CONFIG}')
+    site.write("denied", "".join(f"2001:db8:dead:{i:x}::/64\n" for i in range(5000)))
+    made = gateway(config=f'run-directory = "{site.dir}/run"\nstate-directory = "{site.dir}/state"\n'
+                          + CONFIG.replace("DIRECTORY", str(site.dir)))
     yield made
     assert made.stop() == 0
     assert site.gateway.network() == before
@@ -168,6 +172,24 @@ def check_bans(site):
     assert len(result(site, "bans")["bans"]) == before
 
 
+def check_lists(site):
+    """As they are in the configuration, and in a file that changes."""
+    assert is_reset(site, DENIED)
+    assert is_reset(site, UPSTREAM, v2("2001:db8:dead:1387::1", FAR_VIP))
+    site.write("denied.new", "2001:db8:dead:1387::/64\n2001:db8:77:3::/64\n").rename(site.dir / "denied")
+    wait_until(lambda: is_reset(site, UPSTREAM, v2("2001:db8:77:3::1", FAR_VIP)), "the new list")
+    assert not is_reset(site, UPSTREAM, v2("2001:db8:dead:1386::1", FAR_VIP))
+
+
+def is_reset(site, source, header=b""):
+    """Whether that is what the client gets, or else just its own name."""
+    with contextlib.suppress(ConnectionResetError), connect_from(site.client, source, VIP6, FRONT) as client:
+        client.sendall(header)
+        ask(client)
+        return False
+    return True
+
+
 def kill_worker(site, daemon):
     os.kill(result(site, "status")["workers"][0]["pid"], signal.SIGKILL)
     said(daemon, "all 2 workers are up again")
@@ -182,6 +204,7 @@ def test_all_at_once(site, daemon, web):
         check_named_client(site)
         check_who(site)
         check_bans(site)
+        check_lists(site)
         kill(site, web, HOSTS[0])
         said(daemon, f"{HOSTS[0]}:{PORT} is down")
         check_named_client(site)
