@@ -106,6 +106,7 @@ void config_free(struct config *config)
 	free(config->network.sources);
 	free(config->run_directory);
 	free(config->state_directory);
+	free(config->control_group);
 	free(config->user);
 	free(config->access_log_path);
 	free(config);
@@ -482,6 +483,15 @@ int config_set_user(struct config *config, const char *text, const char **ret_re
 		return -EINVAL;
 	}
 	return replace_string(&config->user, text);
+}
+
+int config_set_control_group(struct config *config, const char *text, const char **ret_reason)
+{
+	if (check_name(text, ret_reason) < 0) {
+		*ret_reason = "control-group is the name of a group of this machine, like adm";
+		return -EINVAL;
+	}
+	return replace_string(&config->control_group, text);
 }
 
 /* ---- messages ---- */

@@ -264,6 +264,7 @@ struct config {
 	struct config_resolve resolve;
 	struct config_hold hold;
 	char *run_directory;   /* an absolute path */
+	char *control_group;   /* may look at the control socket; NULL: none but our own */
 	char *state_directory; /* the same; of what outlives the gateway */
 	uint32_t workers;      /* 0 is "auto": one per CPU that we may run on */
 	uint32_t drain_ms;     /* SIGTERM: live flows may finish for so long */
@@ -465,6 +466,7 @@ int config_parse_workers(const char *text, uint32_t *ret_workers, const char **r
 /* "off", "stdout", "stderr", "journal" or an absolute path. */
 int config_set_access_log(struct config *config, const char *text, const char **ret_reason);
 
+int config_set_control_group(struct config *config, const char *text, const char **ret_reason);
 int config_set_user(struct config *config, const char *text, const char **ret_reason);
 int config_parse_log_level(const char *text, int *ret_level, const char **ret_reason);
 int config_parse_identity(const char *text, enum identity *ret_identity, const char **ret_reason);

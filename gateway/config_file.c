@@ -550,25 +550,32 @@ static bool is_same_path(const char *a, const char *b)
 	return a_len == b_len && memcmp(a, b, a_len) == 0;
 }
 
-static int walk_directories(struct parse *parse, cfg_t *cfg)
+static int walk_names(struct parse *parse, cfg_t *cfg)
 {
-	struct config *config = parse->config;
-	const char *run = config_tree_text_of(cfg, "run-directory"), *reason = NULL;
-	const char *state = config_tree_text_of(cfg, "state-directory");
-	int err = 0;
+	static const struct {
+		const char *name;
+		int (*set)(struct config *config, const char *text, const char **ret_reason);
+	} options[] = {
+		{ "user", config_set_user },
+		{ "run-directory", config_set_run_directory },
+		{ "control-group", config_set_control_group },
+		{ "state-directory", config_set_state_directory },
+	};
+	const char *text, *reason = NULL;
+	int err;
 
-	if (run)
-		err = config_set_run_directory(config, run, &reason);
-	if (err)
-		return refused(parse, cfg, "run-directory", err, reason);
-	if (state)
-		err = config_set_state_directory(config, state, &reason);
-	if (err)
-		return refused(parse, cfg, "state-directory", err, reason);
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+		text = config_tree_text_of(cfg, options[i].name);
+		err = text ? options[i].set(parse->config, text, &reason) : 0;
+		if (err)
+			return refused(parse, cfg, options[i].name, err, reason);
+	}
 	/* Each is locked by its owner, and the former is empty after a boot. */
-	if (is_same_path(config->run_directory, config->state_directory))
-		return refused(parse, cfg, state ? "state-directory" : "run-directory", -EINVAL,
-			"run-directory and state-directory are two: give each its own");
+	if (is_same_path(parse->config->run_directory, parse->config->state_directory))
+		return refused(parse, cfg,
+			config_tree_text_of(cfg, "state-directory") ? "state-directory"
+								    : "run-directory",
+			-EINVAL, "run-directory and state-directory are two: give each its own");
 	return 0;
 }
 
@@ -581,12 +588,7 @@ static int walk_process(struct parse *parse, cfg_t *cfg)
 
 	if (text && config_parse_workers(text, &config->workers, &reason) < 0)
 		return refused(parse, cfg, "workers", -EINVAL, reason);
-	text = config_tree_text_of(cfg, "user");
-	if (text)
-		err = config_set_user(config, text, &reason);
-	if (err)
-		return refused(parse, cfg, "user", err, reason);
-	err = walk_directories(parse, cfg);
+	err = walk_names(parse, cfg);
 	if (err)
 		return err;
 	err = config_tree_get_duration(parse->tree, cfg, "drain", &drain, &config->drain_ms);

@@ -355,6 +355,7 @@ static cfg_opt_t root_opts[] = {
 	CFG_STR("max-flows", NULL, CFGF_NODEFAULT),
 	CFG_STR("user", NULL, CFGF_NODEFAULT),
 	CFG_STR("run-directory", NULL, CFGF_NODEFAULT),
+	CFG_STR("control-group", NULL, CFGF_NODEFAULT),
 	CFG_STR("state-directory", NULL, CFGF_NODEFAULT),
 	CFG_STR("log", NULL, CFGF_NODEFAULT),
 	CFG_STR("log-level", NULL, CFGF_NODEFAULT),

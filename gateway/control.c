@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -546,8 +547,22 @@ static int own_directory(const char *path, int *ret_fd)
 	return 0;
 }
 
-/* Nobody can connect before listen(): by then the mode is what it should be. */
-static int open_socket(int dir_fd, int *ret_fd)
+/* Whoever cannot be let in by the group stays out, and the rest works. */
+static void give_to_group(int dir_fd, const char *group)
+{
+	const struct group *found = getgrnam(group);
+	int err = found ? 0 : -ENOENT;
+
+	if (found && fchownat(dir_fd, CONTROL_SOCKET, (uid_t)-1, found->gr_gid, 0) < 0)
+		err = -errno;
+	if (err)
+		log_warning("control: control-group %s: %s: its members cannot ask", group,
+			found ? strerror(-err)
+			      : "there is no such group: create it, or name another");
+}
+
+/* Nobody can connect before listen(): by then owner and mode are what they should be. */
+static int open_socket(int dir_fd, const char *group, int *ret_fd)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -563,7 +578,11 @@ static int open_socket(int dir_fd, int *ret_fd)
 		(void)unlinkat(dir_fd, CONTROL_SOCKET, 0);
 	if (bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0)
 		err = errno == EADDRINUSE ? -EEXIST : -errno;
-	else if (fchmodat(dir_fd, CONTROL_SOCKET, 0660, 0) < 0 || listen(fd, LISTEN_BACKLOG) < 0)
+	else if (fchmodat(dir_fd, CONTROL_SOCKET, 0660, 0) < 0)
+		err = -errno;
+	if (!err && group)
+		give_to_group(dir_fd, group);
+	if (!err && listen(fd, LISTEN_BACKLOG) < 0)
 		err = -errno;
 	if (err)
 		close(fd);
@@ -590,12 +609,12 @@ static const char *remedy(int err)
 	}
 }
 
-int control_open(struct control *control, const char *run_directory)
+int control_open(struct control *control, const char *run_directory, const char *group)
 {
 	int err = own_directory(run_directory, &control->dir_fd);
 
 	if (!err)
-		err = open_socket(control->dir_fd, &control->listen_fd);
+		err = open_socket(control->dir_fd, group, &control->listen_fd);
 	if (!err)
 		err = loop_add(control->loop, control->listen_fd, EPOLLIN, &control->source);
 	if (!err)

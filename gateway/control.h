@@ -51,10 +51,12 @@ struct control *control_new(struct loop *loop);
 void control_add(struct control *control, const struct control_command *command);
 
 /*
- * Makes the directory if it is missing, and opens the socket in it. 0 or a negative errno, after a
+ * Makes the directory if it is missing, and opens the socket in it. group: whose members may ask
+ * what changes nothing; NULL: the supervisor's own. If there is no such group it is nobody's but
+ * the supervisor's, and the log says so. 0 or a negative errno, after a
  * line in the log that says what to do: a gateway without it works, but cannot be asked.
  */
-int control_open(struct control *control, const char *run_directory);
+int control_open(struct control *control, const char *run_directory, const char *group);
 
 /* The counters as an object; and those that are not 0 into the log. Takes NULL, like the next two.
  */

@@ -637,7 +637,8 @@ static int start_control(struct supervisor *supervisor)
 	control_who_add(supervisor->control, &supervisor->who_command);
 	bans_start(supervisor->bans, supervisor->guard, supervisor->lists, supervisor->control);
 	list_keeper_add_commands(supervisor->lists, supervisor->control);
-	(void)control_open(supervisor->control, supervisor->config->run_directory);
+	(void)control_open(supervisor->control, supervisor->config->run_directory,
+		supervisor->config->control_group);
 	return 0;
 }
 

@@ -279,6 +279,8 @@ static void check_config(const struct config *config)
 	REQUIRE(config->workers <= CONFIG_WORKERS_MAX);
 	REQUIRE(config->drain_ms <= DAY_MS);
 	REQUIRE(config->max_flows <= 1000000);
+	if (config->control_group)
+		check_name(config->control_group);
 	if (config->user)
 		check_name(config->user);
 	REQUIRE(config->log == LOG_TARGET_STDERR || config->log == LOG_TARGET_JOURNAL);

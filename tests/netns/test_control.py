@@ -1,6 +1,7 @@
 """The control socket: what it answers, to whom, and that those who abuse it cost the others nothing."""
 
 import contextlib
+import grp
 import hashlib
 import json
 import os
@@ -21,8 +22,9 @@ REQUEST_MAX = 65536
 
 @pytest.fixture
 def start(site, gateway):
-    def run(pool="", workers=1, directory="run", **options):
+    def run(pool="", workers=1, directory="run", top="", **options):
         return gateway(config=f"""run-directory = "{site.dir}/{directory}"
+            {top}
             workers = {workers}
             drain = 2s
             access-log = off
@@ -132,9 +134,27 @@ def test_mode(site, start):
     assert stat.S_ISSOCK(mode.st_mode) and stat.S_IMODE(mode.st_mode) == 0o660
     os.chmod(site.dir, 0o755)
     assert as_user(65534, [], lambda: ask_status(site)) == "PermissionError"
-    os.chown(control_path(site), 0, 65533)
+
+
+def test_group(site, start):
+    """Members of the group may look, and change nothing."""
+    start(top=f'control-group = adm state-directory = "{site.dir}/state"')
+    os.chmod(site.dir, 0o755)
+    adm = grp.getgrnam("adm").gr_gid
     assert as_user(65534, [], lambda: ask_status(site)) == "PermissionError"
-    assert as_user(65534, [65533], lambda: ask_status(site)) == "True"
+    assert as_user(65534, [adm], lambda: ask_status(site)) == "True"
+
+    def ban():
+        with Control(control_path(site)) as control:
+            return control.ask("ban", prefix="2001:db8:bad::/64")["code"]
+    assert as_user(65534, [adm], ban) == "not-permitted"
+    assert result(site, "bans")["bans"] == []
+
+
+def test_no_such_group(site, start):
+    daemon = start(top="control-group = no-such-group")
+    assert "control-group no-such-group: there is no such group" in daemon.errors()
+    assert ask_status(site)
 
 
 def test_left_over(site, start):

@@ -221,8 +221,9 @@ static void test_limits_are_taken(void **state)
 	}
 }
 
-#define KNOWN                                                                               \
-	"workers, drain, max-flows, user, run-directory, state-directory, log, log-level, " \
+#define KNOWN                                                                                   \
+	"workers, drain, max-flows, user, run-directory, control-group, state-directory, log, " \
+	"log-level, "                                                                           \
 	"access-log, hold, who, network, resolve, listener, pool"
 #define WRITE	  "; write 'name = value' or 'name { ... }'"
 #define BACKSLASH "a backslash, which no option needs; write what is meant without one"

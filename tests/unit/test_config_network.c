@@ -42,7 +42,8 @@ static void assert_address(
 static void test_network(void **state)
 {
 	struct config *config =
-		parsed("run-directory = \"/run/other\" state-directory = \"/var/other\"\n"
+		parsed("run-directory = \"/run/other\" control-group = adm state-directory = "
+		       "\"/var/other\"\n"
 		       "network {\n"
 		       "  source = { \"192.0.2.1/24\", 192.0.2.2 }\n"
 		       "  interface = \"eth0\"\n"
@@ -56,6 +57,7 @@ static void test_network(void **state)
 	(void)state;
 	assert_string_equal(config->run_directory, "/run/other");
 	assert_string_equal(config->state_directory, "/var/other");
+	assert_string_equal(config->control_group, "adm");
 	assert_true(network->given);
 	assert_string_equal(network->interface, "eth0");
 	assert_string_equal(network->source_interface, "eth1");
@@ -213,6 +215,8 @@ static void test_broken_network(void **state)
 		{ "\nrun-directory = /var/lib/sixgate\n",
 			"2: run-directory \"/var/lib/sixgate\": run-directory and state-directory "
 			"are two: give each its own" },
+		{ "\ncontrol-group = \"a b\"\n", "2: control-group \"a b\": control-group is the "
+						 "name of a group of this machine, like adm" },
 		{ "\nstate-directory = lib\n", "2: state-directory \"lib\": state-directory is a "
 					       "path from / on, of up to 255 characters" },
 		{ "network {\n interfaces = eth0 }",

@@ -109,7 +109,7 @@ static int set_up(void **state)
 	add_commands(f);
 	snprintf(f->path, sizeof(f->path), "%s/%s", f->dir, CONTROL_SOCKET);
 	*state = f;
-	return control_open(f->control, f->dir);
+	return control_open(f->control, f->dir, NULL);
 }
 
 static int tear_down(void **state)
@@ -329,7 +329,7 @@ static void test_owner(void **state)
 	struct control *other = control_new(&f->loop);
 	int fd;
 
-	assert_int_equal(control_open(other, f->dir), -EADDRINUSE);
+	assert_int_equal(control_open(other, f->dir, NULL), -EADDRINUSE);
 	control_free(other);
 	fd = client(f);
 	check_answer(f, fd, ASK("\"change\""), OK("{}"));

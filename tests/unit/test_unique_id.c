@@ -31,11 +31,34 @@ static void test_unique(void **state)
 	assert_int_equal(unique_id_next(&b), 1);
 }
 
+static void check_text(const char *id, size_t len, const char *expected)
+{
+	char buf[UNIQUE_ID_TEXT_MAX];
+
+	assert_string_equal(unique_id_text((const uint8_t *)id, len, buf), expected);
+}
+
+static void test_text(void **state)
+{
+	uint8_t longest[128];
+	char buf[UNIQUE_ID_TEXT_MAX];
+
+	(void)state;
+	check_text("abc-!~", 6, "abc-!~");
+	check_text("a b", 3, "0x612062");
+	check_text("\0\x7f\xff\n", 4, "0x007fff0a");
+	memset(longest, 0xab, sizeof(longest));
+	assert_int_equal(strlen(unique_id_text(longest, sizeof(longest), buf)), 2 + 2 * 128);
+	memset(longest, 'x', sizeof(longest));
+	assert_int_equal(strlen(unique_id_text(longest, sizeof(longest), buf)), 128);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_format),
 		cmocka_unit_test(test_unique),
+		cmocka_unit_test(test_text),
 	};
 
 	return cmocka_run_group_tests_name("unique_id", tests, NULL, NULL);
