@@ -16,6 +16,7 @@
 #include "flow_header.h"
 #include "peer_watch.h"
 #include "target.h"
+#include "tcp_admit.h"
 #include "tcp_connect.h"
 #include "tcp_end.h"
 #include "tcp_hold.h"
@@ -333,81 +334,11 @@ static void attempt_failed(struct tcp_relay *relay, struct flow *flow, int error
 	tcp_end_unconnected(&relay->ends, flow, error);
 }
 
-/* Whether the lists let the client in. False: they do not, and the flow has ended. */
-static bool is_let_in(struct tcp_relay *relay, struct flow *flow)
-{
-	switch (client_lists_judge(relay->flows->lists,
-		(size_t)(flow->listener - relay->config->listeners), &flow->client)) {
-	case CLIENT_LISTS_DENIED:
-		tcp_end_refused(&relay->ends, flow, ACCESS_LOG_DENIED,
-			"the listener's lists do not let it in (clients)");
-		return false;
-	case CLIENT_LISTS_BANNED:
-		tcp_end_refused(&relay->ends, flow, ACCESS_LOG_BANNED, "it is banned");
-		return false;
-	case CLIENT_LISTS_ALLOWED:
-		break;
-	}
-	return true;
-}
-
-/* Takes the client's place within the limits. False: there is none, and the flow has ended. */
-static bool take_place(struct tcp_relay *relay, struct flow *flow)
-{
-	static const struct {
-		enum stats_counter counter;
-		const char *reason;
-	} refusals[CLIENT_VERDICTS] = {
-		[CLIENT_LISTENER_FULL] = { STATS_LIMIT_FULL,
-			"the listener has all the connections that it may (connections max)" },
-		[CLIENT_FULL] = { STATS_LIMIT_CLIENT_FULL,
-			"this client has all the connections that it may (connections "
-			"per-client)" },
-		[CLIENT_ADDRESS_FULL] = { STATS_LIMIT_ADDRESS_FULL,
-			"this address has all the connections that it may (connections "
-			"per-address)" },
-		[CLIENT_LISTENER_RATE] = { STATS_LIMIT_RATE,
-			"too many new connections at once (connections rate)" },
-		[CLIENT_RATE] = { STATS_LIMIT_CLIENT_RATE,
-			"too many new connections of this client at once (connections "
-			"rate-per-client)" },
-		[CLIENT_ADDRESS_RATE] = { STATS_LIMIT_ADDRESS_RATE,
-			"too many new connections of this address at once (connections "
-			"rate-per-address)" },
-	};
-	const struct config_listener *config = flow->listener;
-	enum client_verdict verdict;
-
-	if (!relay->flows->limits)
-		return true;
-	verdict = client_limits_take(relay->flows->limits, relay->flows->worker,
-		(size_t)(config - relay->config->listeners), &config->limits, &flow->client,
-		relay->loop->now_us, &flow->place);
-	if (verdict != CLIENT_OK) {
-		stats_add(relay->stats, refusals[verdict].counter, 1);
-		tcp_end_refused(
-			&relay->ends, flow, ACCESS_LOG_OVER_LIMIT, refusals[verdict].reason);
-		return false;
-	}
-	stats_add(relay->stats, STATS_LIMIT_UNTRACKED, flow->place.untracked);
-	return true;
-}
-
 static void set_identity(struct flow *flow)
 {
 	flow->identity =
 		(uint8_t)(sockaddr_family(&flow->client) == AF_INET ? flow->listener->identity
 								    : flow->listener->identity_v6);
-}
-
-/* The pool, or each of its servers, has all the connections that it may. */
-static void pool_full(struct tcp_relay *relay, struct flow *flow, bool all)
-{
-	stats_add(relay->stats, all ? STATS_LIMIT_POOL_FULL : STATS_LIMIT_BACKENDS_FULL, 1);
-	tcp_end_refused(&relay->ends, flow, ACCESS_LOG_OVER_LIMIT,
-		all ? "the pool has all the connections that it may (max-connections)"
-		    : "the pool's servers have all the connections that they may "
-		      "(max-connections)");
 }
 
 /* Works out what the server is told and which it is, and goes for it. */
@@ -424,10 +355,10 @@ static void choose_backend(struct tcp_relay *relay, struct flow *flow)
 			"identity-ipv6 refuses IPv6 clients");
 		return;
 	}
-	if (!is_let_in(relay, flow))
+	if (!tcp_admit_listed(&relay->ends, relay->config, flow))
 		return;
 	/* Who is not there yet may be forged, and takes nobody's place. */
-	if (!tcp_hold_has(flow) && !take_place(relay, flow))
+	if (!tcp_hold_has(flow) && !tcp_admit_place(&relay->ends, relay->config, flow))
 		return;
 	err = attempt(relay, flow);
 	if (err == -ELOOP)
@@ -442,7 +373,7 @@ static void choose_backend(struct tcp_relay *relay, struct flow *flow)
 			"its port is below 1024, which we may only show to the server with "
 			"net.ipv4.ip_unprivileged_port_start=0");
 	else if (err == -EBUSY || err == -EUSERS)
-		pool_full(relay, flow, err == -EBUSY);
+		tcp_admit_no_backend(&relay->ends, flow, err);
 	else if (err == -ENOENT)
 		tcp_end_unconnected(&relay->ends, flow, EHOSTUNREACH); /* every one is down */
 	else if (err)
@@ -758,7 +689,7 @@ static bool join_waiting(struct tcp_relay *relay, const struct admission_listene
 	err = add_client(relay, flow, client_fd);
 	if (err)
 		tcp_end_unconnected(&relay->ends, flow, -err);
-	else if (take_place(relay, flow) && flow->state == FLOW_WAITING)
+	else if (tcp_admit_place(&relay->ends, relay->config, flow) && flow->state == FLOW_WAITING)
 		flow_open(relay, flow);
 	return true;
 }
