@@ -54,6 +54,9 @@ class Features:
 
 # Everything that a site may switch on together. What is measured has one server behind each listener, so a second
 # one stands by.
+# Either trusted proxies, or clients that wait for a server: the two do not go together.
+TRUSTED = 'accept-proxy { from = { "2001:db8:ffff::/48", "203.0.113.7" } }'
+HELD = "accept = after-backend"
 ALL_FEATURES = Features(
     host=NAME,
     top=f"""
@@ -63,7 +66,6 @@ who {{ keep = 10m  entries = 1000000 }}
     bans=("2001:db8:bad::/48", "2001:db8:1:bad::/64", "2001:db8:1::bad", "198.18.0.0/15"),
     listener="""
     clients { deny = "2001:db8:dead::/48"  deny-file = "%(dir)s/denied" }
-    accept-proxy { from = { "2001:db8:ffff::/48", "203.0.113.7" } }
     tlv { crc32c = yes  unique-id = yes  custom 0xE0 { value = bench } }
     connections {
         max = 100000  per-client = 100000  per-address = 100000
@@ -78,11 +80,12 @@ who {{ keep = 10m  entries = 1000000 }}
 )
 
 
-def _sixgate(features=Features(), build=None):
+def _sixgate(features=Features(), more="", build=None):
     def start(site, peer, wrapper):
         parts = "".join(f"""
 listener "{name}" {{
-    bind = "[{VIP6}]:{port}"  pool = "{name}"  identity = proxy-v2 {features.listener % {"dir": site.dir}}
+    bind = "[{VIP6}]:{port}"  pool = "{name}"  identity = proxy-v2 {more}
+    {features.listener % {"dir": site.dir}}
 }}
 pool "{name}" {{
     backend "{features.host}:{server_port}" {{ {features.backend} }} {features.pool}
@@ -176,11 +179,13 @@ PEERS = {peer.name: peer for peer in (
          _haproxy(SPLICE, "tune.pipesize 1048576"), _haproxy_version),
     Peer("nginx", "stream, PROXY v1 (it has no v2)", 8130, _nginx, lambda: _first_line("nginx", "-v")),
     Peer("sixgate-again", "the same, to see what chance makes of equals", 8150, _sixgate(), _sixgate_version),
-    Peer("sixgate-all", "everything switched on", 8160, _sixgate(ALL_FEATURES), _sixgate_version,
-         _prepare_features),
+    Peer("sixgate-all", "everything switched on", 8160, _sixgate(ALL_FEATURES, TRUSTED),
+         _sixgate_version, _prepare_features),
+    Peer("sixgate-held", "the same, clients wait for the server", 8180, _sixgate(ALL_FEATURES, HELD),
+         _sixgate_version, _prepare_features),
     Peer("kernel", "IPv4 routing through the gateway, no proxy, no header: the limit", 0, None,
          lambda: _first_line("uname", "-sr")),
 )}
 
-FEATURE_PEERS = ["sixgate", "sixgate-again", "sixgate-all"]
+FEATURE_PEERS = ["sixgate", "sixgate-again", "sixgate-all", "sixgate-held"]
 DEFAULT_PEERS = [name for name in PEERS if name not in FEATURE_PEERS[1:]]

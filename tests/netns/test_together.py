@@ -14,7 +14,7 @@ from netsite.web import Clients, outcomes, start_web
 from test_pools import counter
 from wire import reset
 
-FRONT, PORT = 80, 8000
+FRONT, HELD, PORT = 80, 81, 8000
 HOSTS = BACKENDS[:3]
 SPARE = BACKENDS[3]
 UPSTREAM, FAR, FAR_VIP = "2001:db8:1::a1", "2001:db8:77:1::7", "2001:db8:99::80"
@@ -23,6 +23,7 @@ PER_CLIENT = 40
 CONFIG = f"""
 workers = 2
 drain = 2s
+hold {{ max = 1000 }}
 who {{ keep = 1m  entries = 10000 }}
 resolve {{ servers = "{SERVER4}" interval-min = 100ms interval-max = 200ms }}
 network {{ interface = "front" address = {{ "{VIP6}/128" }} }}
@@ -37,6 +38,15 @@ listener "web" {{
         max = 10000  per-client = {PER_CLIENT}  per-address = {PER_CLIENT}
         rate = 100000  rate-per-client = 50000  rate-per-address = 50000
     }}
+    timeouts {{ connect = 300ms }}
+}}
+listener "held" {{
+    bind = "[{VIP6}]:{HELD}"
+    pool = "web"
+    accept = after-backend
+    clients {{ deny = "{DENIED}"  deny-file = "DIRECTORY/denied" }}
+    tlv {{ crc32c = yes  unique-id = yes }}
+    connections {{ max = 10000  per-client = {PER_CLIENT}  rate = 100000 }}
     timeouts {{ connect = 300ms }}
 }}
 pool "web" {{
@@ -166,7 +176,14 @@ def check_bans(site):
         connect_from(site.client, BANNED, VIP6, FRONT, 0.5)
     with connect_from(site.client, CLIENT6, VIP6, FRONT) as other:
         assert ask(other)[1].startswith(CLIENT6)
+    with pytest.raises(TimeoutError):
+        connect_from(site.client, BANNED, VIP6, HELD, 0.5)
     assert result(site, "unban", prefix="2001:db8:1:0:b::/80")["enforced"]
+    assert not is_reset(site, UPSTREAM, v2("2001:db8:77:4::1", FAR_VIP))
+    result(site, "ban", prefix="2001:db8:77:4::/64")
+    wait_until(lambda: is_reset(site, UPSTREAM, v2("2001:db8:77:4::1", FAR_VIP)), "the ban of a named client")
+    result(site, "unban", prefix="2001:db8:77:4::/64")
+    assert not is_reset(site, UPSTREAM, v2("2001:db8:77:4::1", FAR_VIP))
     with connect_from(site.client, BANNED, VIP6, FRONT) as client:
         assert ask(client)[1].startswith(BANNED)
     assert len(result(site, "bans")["bans"]) == before
@@ -190,6 +207,23 @@ def is_reset(site, source, header=b""):
     return True
 
 
+def check_held(site):
+    """A listener whose clients wait for a server has all the rest as well."""
+    kept = []
+    for _ in range(PER_CLIENT + 5):
+        with contextlib.suppress(ConnectionResetError):
+            client = connect_from(site.client, CLIENT6, VIP6, HELD)
+            client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            answer = client.recv(4096)
+            assert f"|{CLIENT6}:{client.getsockname()[1]}".encode() in answer, answer
+            kept.append(client)
+    assert len(kept) == PER_CLIENT
+    for client in kept:
+        reset(client)
+    with pytest.raises((ConnectionResetError, ConnectionRefusedError)):
+        ask(connect_from(site.client, DENIED, VIP6, HELD))
+
+
 def kill_worker(site, daemon):
     os.kill(result(site, "status")["workers"][0]["pid"], signal.SIGKILL)
     said(daemon, "all 2 workers are up again")
@@ -205,6 +239,7 @@ def test_all_at_once(site, daemon, web):
         check_who(site)
         check_bans(site)
         check_lists(site)
+        check_held(site)
         kill(site, web, HOSTS[0])
         said(daemon, f"{HOSTS[0]}:{PORT} is down")
         check_named_client(site)
@@ -223,12 +258,13 @@ def test_all_at_once(site, daemon, web):
         assert ask(client)[0] == f"{SPARE}:{PORT}"
     kill(site, web, SPARE)
     said(daemon, "new clients are refused")
-    with pytest.raises(ConnectionRefusedError):
-        site.client.connect(VIP6, FRONT)
+    for port in (FRONT, HELD):
+        with pytest.raises(ConnectionRefusedError):
+            site.client.connect(VIP6, port)
     web[SPARE] = start_web(site, SPARE, PORT, f"web-{SPARE}")
     said(daemon, "new clients are let in again")
     with site.client.connect(VIP6, FRONT) as client:
         assert ask(client)[0] == f"{SPARE}:{PORT}"
     assert result(site, "status")["state"] == "running"
     assert daemon.stop() == 0
-    assert counter(daemon, "limit_client_full") + counter(daemon, "limit_address_full") == 15
+    assert counter(daemon, "limit_client_full") + counter(daemon, "limit_address_full") == 20
