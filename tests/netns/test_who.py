@@ -224,6 +224,16 @@ def test_unique_id(site, start):
         assert ctl(site, "who", source).stdout.endswith(f", {told}\n")
 
 
+def test_held(site, start):
+    """One whose handshake waits for the server's."""
+    start(listener="accept = after-backend")
+    with site.server.listen(SERVER4, PORT) as listener:
+        with connected(site, listener) as (client, source):
+            answer, = who(site, source)
+            assert answer["client"] == client and answer["local"] == f"[{VIP6}]:{PORT}" and answer["live"]
+        assert ended(site, source)[0]["client"] == client
+
+
 def test_overwritten(site, start):
     """Entries that make room before their time are counted and said; those that live never do."""
     daemon = start(who="entries = 4")
