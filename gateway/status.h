@@ -35,6 +35,7 @@ struct status_facts {
 	uint64_t started_ms;
 	const struct status_worker *workers;
 	size_t n_workers;
+	const struct stats *others; /* of what is no worker; NULL: nothing is */
 };
 
 /* An object; NULL without memory. */

@@ -592,6 +592,7 @@ static int run_status(
 		.started_ms = supervisor->started_ms,
 		.workers = workers,
 		.n_workers = supervisor->n_workers,
+		.others = &supervisor->stats[supervisor->n_workers],
 	};
 
 	(void)args;

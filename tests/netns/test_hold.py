@@ -123,11 +123,14 @@ def test_told_what_the_backend_told(site, start, vip, words, told):
 
 def holder_of(daemon):
     """The one child of the gateway that keeps a capability: CAP_NET_ADMIN."""
-    for pid in daemon.pids()[1:]:
-        status = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-        if int(status["CapEff"], 16) == 1 << CAP_NET_ADMIN:
-            return pid
-    raise AssertionError("there is no holder")
+    def find():
+        for pid in daemon.pids()[1:]:
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it may end while we look
+                status = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+                if int(status["CapEff"], 16) == 1 << CAP_NET_ADMIN:
+                    return pid
+        return None
+    return wait_until(find, "a holder")
 
 
 def workers_of(site, daemon):
@@ -475,6 +478,54 @@ def test_without_rights(site, gateway):
         with accept(listeners)[1] as server:
             assert read_header(server).src == CLIENT6
     assert daemon.stop() == 0
+
+
+def test_other_user_with_the_right(site, gateway):
+    """As systemd starts it: not root, with capabilities that are handed down."""
+    (site.dir / "run").mkdir()
+    os.chown(site.dir / "run", 65534, 65534)
+    site.dir.chmod(0o755)
+    daemon = gateway(config=f"""run-directory = "{site.dir}/run"
+        access-log = off
+        listener "l" {{ bind = "[{VIP6}]:8080" pool = "p" accept = after-backend }}
+        pool "p" {{ {backends(SERVER4)} }}
+    """, wrapper=["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=+net_admin",
+                  "--ambient-caps=+net_admin"])
+    holder = Path(f"/proc/{holder_of(daemon)}/status").read_text()
+    assert "Uid:\t65534" in holder and "Seccomp:\t2" in holder and "NoNewPrivs:\t1" in holder
+    with pytest.raises(ConnectionRefusedError):
+        site.client.connect(VIP6, 8080)
+    assert daemon.stop() == 0
+    assert counter(daemon, "hold_refused") == 1
+
+
+def test_who_may_not_come_in_is_refused(site, start):
+    daemon = start(backends(SERVER4), listener=f'clients {{ deny = "{CLIENT6}" }}')
+    assert connect_result(site, VIP6) == errno.ECONNREFUSED
+    record = wait_until(lambda: access_records(daemon), "a record")[0]
+    assert (record["end"], record["backend"]) == ("denied", None)
+
+
+def test_forged_packets_take_no_place(site, start):
+    """A listener's limits are for clients that are there."""
+    daemon = start(backends(SERVER4), listener="connections { max = 2  rate = 2 }")
+    with servers(site, SERVER4), contextlib.ExitStack() as stack:
+        assert forge(site, 50)["sent"] == 50
+        for _ in range(2):
+            client = stack.enter_context(site.client.connect(VIP6, FRONT))
+            client.settimeout(0.3)
+            with pytest.raises(TimeoutError):
+                client.recv(1)
+    assert daemon.stop() == 0
+    assert counter(daemon, "hold_held") == 52 and counter(daemon, "over_limit") == 0
+
+
+def test_counted_for_those_who_ask(site, start):
+    start(backends(SERVER4))
+    assert connect_result(site, VIP6) == errno.ECONNREFUSED
+    status = json.loads(site.gateway.run([build_dir() / "sixgatectl", "--run-directory", site.dir / "run", "status",
+                                          "--json"]).stdout)
+    assert status["counters"]["hold_held"] == status["counters"]["hold_refused"] == 1
 
 
 def test_end_lets_those_who_wait_go(site, start):
