@@ -80,7 +80,6 @@ static const int allowed[] = {
 	SCMP_SYS(epoll_pwait),
 	SCMP_SYS(exit),
 	SCMP_SYS(exit_group),
-	SCMP_SYS(fcntl),
 	SCMP_SYS(futex),
 	SCMP_SYS(getpeername),
 	SCMP_SYS(getpid),
@@ -110,7 +109,6 @@ static const int allowed[] = {
 	SCMP_SYS(setsockopt),
 	SCMP_SYS(shutdown),
 	SCMP_SYS(splice),
-	SCMP_SYS(tgkill),
 	SCMP_SYS(write),
 	SCMP_SYS(writev),
 #if defined(__SANITIZE_ADDRESS__)
@@ -154,7 +152,6 @@ static const int allowed_to_holder[] = {
 	SCMP_SYS(rt_sigprocmask),
 	SCMP_SYS(rt_sigreturn),
 	SCMP_SYS(sendto),
-	SCMP_SYS(tgkill),
 	SCMP_SYS(write),
 #if defined(__SANITIZE_ADDRESS__)
 	SCMP_SYS(clone),
@@ -173,6 +170,13 @@ static const int allowed_to_holder[] = {
 #endif
 };
 
+/* Supervisor, workers and logger may be one user: none may signal another. */
+static int allow_own_signal(scmp_filter_ctx filter)
+{
+	return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
+		SCMP_A0_64(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0));
+}
+
 int sandbox_filter_holder(void)
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
@@ -184,8 +188,34 @@ int sandbox_filter_holder(void)
 	for (size_t i = 0; i < n && !err; i++)
 		err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed_to_holder[i], 0);
 	if (!err)
+		err = allow_own_signal(filter);
+	if (!err)
 		err = seccomp_load(filter);
 	seccomp_release(filter);
+	return err;
+}
+
+/*
+ * Calls of which only some uses are allowed. With F_SETOWN and F_SETSIG a descriptor would signal
+ * another process.
+ */
+static int allow_some(scmp_filter_ctx filter)
+{
+	const struct {
+		int call;
+		struct scmp_arg_cmp argument;
+	} some[] = {
+		/* A socket towards a backend, and no other kind. */
+		{ SCMP_SYS(socket), SCMP_A0_64(SCMP_CMP_EQ, AF_INET, 0) },
+		/* How much of what was sent is still on its way. */
+		{ SCMP_SYS(ioctl), SCMP_A1_64(SCMP_CMP_EQ, SIOCOUTQ, 0) },
+		{ SCMP_SYS(fcntl), SCMP_A1_64(SCMP_CMP_EQ, F_SETPIPE_SZ, 0) },
+		{ SCMP_SYS(fcntl), SCMP_A1_64(SCMP_CMP_EQ, F_GETPIPE_SZ, 0) },
+	};
+	int err = allow_own_signal(filter);
+
+	for (size_t i = 0; i < sizeof(some) / sizeof(some[0]) && !err; i++)
+		err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, some[i].call, 1, some[i].argument);
 	return err;
 }
 
@@ -198,14 +228,8 @@ int sandbox_filter(void)
 		return -ENOMEM;
 	for (size_t i = 0; i < sizeof(allowed) / sizeof(allowed[0]) && !err; i++)
 		err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed[i], 0);
-	/* A socket towards a backend, and no other kind. */
 	if (!err)
-		err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-			SCMP_A0_64(SCMP_CMP_EQ, AF_INET, 0));
-	/* How much of what was sent is still on its way. */
-	if (!err)
-		err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
-			SCMP_A1_64(SCMP_CMP_EQ, SIOCOUTQ, 0));
+		err = allow_some(filter);
 	if (!err)
 		err = seccomp_load(filter);
 	seccomp_release(filter);

@@ -2,7 +2,9 @@
  * sandbox - what a worker may still do once it serves clients: next to nothing.
  *
  * No capability, no way to get one back (no_new_privs), another user where we are root, and a
- * seccomp filter of the system calls that the relay makes; any other call kills the process.
+ * seccomp filter of the system calls that the relay makes; any other call kills the process. Where
+ * all processes are one user, as under systemd, a worker still cannot open, trace or signal
+ * another.
  */
 #pragma once
 
