@@ -117,6 +117,17 @@ static void print_counters(const json_t *counters)
 		printf("counter %s %lld\n", name, (long long)json_integer_value(value));
 }
 
+static void print_guard(const json_t *guard)
+{
+	char text[CTL_TEXT_MAX];
+
+	printf("guard: table %s", ctl_text(guard, "table", text));
+	if (json_is_string(json_object_get(guard, "why")))
+		printf(" (%s)", ctl_text(guard, "why", text));
+	printf(", %lld banned; packets: %lld of banned, %lld refused\n", ctl_integer(guard, "bans"),
+		ctl_integer(guard, "packets_banned"), ctl_integer(guard, "packets_refused"));
+}
+
 int ctl_status_print(const json_t *result)
 {
 	char state[CTL_TEXT_MAX], version[CTL_TEXT_MAX];
@@ -129,6 +140,7 @@ int ctl_status_print(const json_t *result)
 	workers = print_workers(json_object_get(result, "workers"));
 	print_listeners(json_object_get(result, "listeners"));
 	pools = print_pools(json_object_get(result, "pools"));
+	print_guard(json_object_get(result, "guard"));
 	print_counters(json_object_get(result, "counters"));
 	return workers && pools ? EXIT_SUCCESS : EXIT_FAILURE;
 }

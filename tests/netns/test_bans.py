@@ -105,6 +105,8 @@ def test_effective_at_once_and_nowhere_else(site, start, server):
     with site.client.connect(GATEWAY6, 22, 5):
         pass
     ssh.close()
+    assert re.search("^guard: table in place, 1 banned; packets: [1-9][0-9]* of banned, 0 refused$",
+                     ctl(site, "status").stdout, re.MULTILINE)
     assert ctl(site, "unban", "2001:db8:1::/64").stdout == "unbanned 2001:db8:1::/64\n"
     assert attempt(site) == CLIENT6
     assert daemon.stop() == 0
