@@ -54,7 +54,7 @@ enum stats_counter {
 	STATS_LIMIT_UNTRACKED,	   /* let in without a client's limits, as the table was full */
 	STATS_RETRIED,		   /* connections that went on to another backend */
 	STATS_CIRCUIT_OPENED,	   /* times that a backend was left out for its failures */
-	STATS_HOLD_HELD,	   /* clients held until a backend has answered */
+	STATS_HOLD_HELD,	   /* clients whose first packet was held, however long */
 	STATS_HOLD_CLAIMED,	   /* clients that found their backend connection waiting */
 	STATS_HOLD_UNHELD,	   /* clients accepted at such listeners without one */
 	STATS_HOLD_REFUSED,	   /* told what the backend had told us */

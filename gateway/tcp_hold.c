@@ -63,6 +63,9 @@ static void on_link(struct loop_source *source, uint32_t events)
 		for (int i = 0; i < n; i++)
 			take_ask(hold, &asks[i]);
 	}
+	/* The supervisor is dead, and the holder has ended: it would be news for ever. */
+	if (n < 0 && n != -EAGAIN)
+		loop_remove(hold->setup.loop, hold->setup.link_fd);
 	tcp_hold_flush(hold);
 }
 

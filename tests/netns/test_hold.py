@@ -8,10 +8,11 @@ import re
 import select
 import signal
 import socket
+import time
 from pathlib import Path
 
 import pytest
-from netsite import BACKENDS, CLIENT4, CLIENT6, GATEWAY6, SERVER4, VIP4, VIP6, Site, build_dir, wait_until
+from netsite import BACKENDS, CLIENT4, CLIENT6, GATEWAY6, SERVER4, VIP4, VIP6, Site, build_dir, cpu_ns, wait_until
 from netsite.web import Clients, outcomes, start_web
 from test_pools import PORT, accept, backends, counter, servers, silence
 from wire import access_records, read_exactly, read_header, reset
@@ -137,6 +138,10 @@ def workers_of(site, daemon):
     """They have the listening sockets."""
     sockets = site.gateway.run(["ss", "-Htlnp", f"sport = :{FRONT}"]).stdout
     return sorted({int(pid) for pid in re.findall(r"pid=(\d+)", sockets)} & set(daemon.pids()[1:]))
+
+
+def alive(pids):
+    return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
 
 
 def tables(site):
@@ -336,6 +341,21 @@ def test_firewall_comes_first(site, start):
     assert counter(daemon, "hold_held") == 0
 
 
+def test_stateful_firewall(site, start):
+    """Conntrack sees one packet that begins, however long it was held, and however often it came."""
+    start_web(site, SERVER4, PORT, "web")
+    site.gateway.run(["nft", "-f", "-"], stdin=f"""table inet wall {{ chain input {{
+        type filter hook input priority 0; policy drop;
+        ct state established,related accept; icmpv6 type != 255 accept
+        ct state new tcp dport {FRONT} accept; }}; }}""")
+    daemon = start(backends(SERVER4), bind=f"[{VIP6}]:{FRONT}", top="hold { max-per-client = 0 }")
+    with Clients(site, VIP6, FRONT, count=500, rate=500) as clients:
+        came = clients.wait(30)
+    assert outcomes(came) == {"ok": 500}
+    assert daemon.stop() == 0
+    assert counter(daemon, "hold_held") >= 500
+
+
 # ---- bounds ------------------------------------------------------------------------------------
 
 
@@ -428,12 +448,22 @@ def test_everything_killed(site, start):
 def test_supervisor_killed(site, start):
     """The others end by themselves, and the table first."""
     daemon = start(backends(SERVER4))
-    others = daemon.pids()[1:]
-    os.kill(daemon.pid, signal.SIGKILL)
-    daemon.process.wait()
-    wait_until(lambda: not tables(site), "the table is gone")
-    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in others), "nobody is left")
-    assert connect_result(site, VIP6) == errno.ECONNREFUSED
+    others, workers = daemon.pids()[1:], workers_of(site, daemon)
+    with servers(site, SERVER4) as listeners, site.client.connect(VIP6, FRONT) as client:
+        with accept(listeners)[1] as server:
+            read_header(server)
+            os.kill(daemon.pid, signal.SIGKILL)
+            daemon.process.wait()
+            wait_until(lambda: not tables(site), "the table is gone")
+            assert connect_result(site, VIP6) == errno.ECONNREFUSED
+            # Those who serve somebody do it to the end, and do not spin meanwhile.
+            before, since = cpu_ns(alive(workers)), time.monotonic()
+            while time.monotonic() < since + 0.5:
+                client.sendall(b"still here")
+                assert read_exactly(server, 10) == b"still here"
+                select.select([], [], [], 0.05)
+            assert cpu_ns(alive(workers)) - before < 0.05e9
+    wait_until(lambda: not alive(others), "nobody is left")
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
