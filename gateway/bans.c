@@ -20,8 +20,8 @@
  * that the kernel does not enforce it.
  *
  * Ends are times of the wall clock, as they outlive this process. The kernel lets a ban go by
- * itself; our timer, which looks every minute at least, since that clock can be set, takes it out
- * of the list and puts those in force that it had within.
+ * itself; our timer, which looks every few seconds at least, since that clock can be set, takes it
+ * out of the list and puts those in force that it had within.
  *
  * The workers have those in force in their lists, too, for clients that the table cannot see: those
  * that a proxy in front of us names, and all of them where there is no table. Such a list is made
@@ -30,10 +30,11 @@
  *
  * A line that could not be written makes the whole file due, and that is tried again and again.
  */
-#define LOOK_MS	       60000U
+#define LOOK_MS	       5000U
 #define SYNC_MS	       1000U
 #define LISTS_MS       10U
 #define WRITE_AGAIN_MS 10000U
+#define CLOCK_SET_MS   500
 #define FOR_MIN_MS     1000U
 #define FOR_MAX_MS     (3650ULL * 86400000ULL)
 
@@ -48,8 +49,10 @@ struct bans {
 	struct timer renew; /* the workers' list */
 	struct timer write; /* sync, or the whole file if it is due */
 	bool write_due;
-	int unreadable; /* why what is there could not be read: it is not written over */
-	int said;	/* the error that the log tells of already */
+	bool clock_was_set; /* and the table does not know yet */
+	int64_t ahead_ms;   /* of the monotonic clock, the wall clock was; 0: not known */
+	int unreadable;	    /* why what is there could not be read: it is not written over */
+	int said;	    /* the error that the log tells of already */
 };
 
 static uint64_t now_ms(void)
@@ -232,12 +235,30 @@ static void set_look(struct bans *bans)
 	loop_timer_set(bans->loop, &bans->look, bans->loop->now_ms + in_ms);
 }
 
+/*
+ * The kernel counts what is left of a ban by another clock. When ours was set, or the machine has
+ * slept, the table's ends are wrong, and what has left the list may still be there.
+ */
+static void note_clock(struct bans *bans, uint64_t now)
+{
+	int64_t ahead_ms = (int64_t)now - (int64_t)(clock_monotonic_us() / 1000U);
+	int64_t by_ms = ahead_ms - bans->ahead_ms;
+
+	if (bans->ahead_ms && (by_ms > CLOCK_SET_MS || by_ms < -CLOCK_SET_MS)) {
+		log_info("bans: the clock was set by %lld s: all ends are told to the kernel anew",
+			(long long)(by_ms / 1000));
+		bans->clock_was_set = true;
+	}
+	bans->ahead_ms = ahead_ms;
+}
+
 /* Of the list and, by way of changes, of the table. */
 static int expire(struct bans *bans, uint64_t now, struct ban_changes *changes)
 {
 	size_t n = 0;
 	int err = ban_list_expire(&bans->list, now, changes, &n);
 
+	note_clock(bans, now);
 	if (n > 0) {
 		log_info("bans: %zu have ended, %zu hold", n, bans->list.n);
 		renew_list(bans, true);
@@ -250,10 +271,11 @@ static int apply(struct bans *bans, struct ban_changes *changes, int err)
 {
 	if (err || changes->n_add || changes->n_remove)
 		renew_list(bans, err || changes->n_remove);
-	if (err == -ENOMEM)
+	if (err == -ENOMEM || bans->clock_was_set)
 		err = guard_renew(bans->guard);
 	else
 		err = guard_ban(bans->guard, changes);
+	bans->clock_was_set = false;
 	ban_changes_clear(changes);
 	set_look(bans);
 	return err;

@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import statistics
+import struct
 import threading
 import time
 
@@ -271,6 +272,59 @@ def test_end_of_a_ban(site, start, server):
     # Without a ban no packet is looked at.
     wait_until(lambda: "chain admit" not in site.gateway.run(["nft", "list", "ruleset"]).stdout, "the chain to go")
     assert daemon.stop() == 0
+
+
+# Workers may open no file, so what it is ahead by is in memory that all have of one.
+CLOCK = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <time.h>
+
+static volatile long *ahead;
+static int (*real)(clockid_t, struct timespec *);
+
+__attribute__((constructor)) static void begin(void)
+{
+	ahead = mmap(NULL, sizeof(*ahead), PROT_READ, MAP_SHARED, open(getenv("CLOCK_AHEAD"), O_RDONLY | O_CLOEXEC), 0);
+	real = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
+}
+
+int clock_gettime(clockid_t id, struct timespec *ts)
+{
+	int result = real(id, ts);
+
+	if (id == CLOCK_REALTIME)
+		ts->tv_sec += *ahead;
+	return result;
+}
+"""
+
+
+def test_clock_is_set(site, start, server):
+    """Ends are times of the day: when the clock is set, the kernel, which counts by another, has to be told."""
+    source, library, ahead = site.write("clock.c", CLOCK), site.dir / "clock.so", site.dir / "ahead"
+    site.gateway.run(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"])
+    ahead.write_bytes(bytes(8))
+
+    def set_clock(seconds):
+        with ahead.open("r+b") as file:
+            file.write(struct.pack("q", seconds))
+
+    # A build with sanitizers wants to be the first library, and works all the same if it is not.
+    daemon = start(env={"LD_PRELOAD": str(library), "CLOCK_AHEAD": str(ahead),
+                        "ASAN_OPTIONS": "verify_asan_link_order=0"})
+    ctl(site, "ban", CLIENT6, "--for", "1h")
+    ctl(site, "ban", CLIENT4, "--for", "3h")
+    set_clock(7200)
+    wait_until(lambda: attempt(site) == CLIENT6, "the ban of an hour to be over", 15)
+    assert re.search("bans: the clock was set by (7200|7199) s", daemon.errors())
+    assert re.search("expires (59m|1h)", sets(site)[CLIENT4]) and CLIENT6 not in sets(site)
+    set_clock(-3600)
+    wait_until(lambda: re.search("expires (3h59m|4h)", sets(site)[CLIENT4]), "the other one to have four hours", 15)
+    assert attempt(site, VIP4) == "silence"
 
 
 def test_bans_within_one_another(site, start, server):
