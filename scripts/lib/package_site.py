@@ -31,6 +31,7 @@ listener "web"    {{ bind = "[{VIP6}]:80" pool = "web" }}
 listener "prefix" {{ bind = "[2001:db8:81::/64]:80" pool = "web" }}
 listener "old"    {{ bind = "{VIP4}:80" pool = "plain" identity = transparent }}
 listener "dns"    {{ protocol = udp bind = "[{VIP6}]:53" pool = "dns" }}
+listener "held"   {{ bind = "[{VIP6}]:8081" pool = "web" accept = after-backend }}
 listener "down"   {{ bind = "[{VIP6}]:8080" pool = "down" }}
 listener "slow"   {{ bind = "[{VIP6}]:7000" pool = "slow" identity = none }}
 pool "web"   {{ backend "{SERVER4}:80" {{}} check {{ type = http }} }}
@@ -176,10 +177,10 @@ def serve():
         datagrams.sendto(data, peer)
 
 
-def fetch(address):
+def fetch(address, port=80):
     host = f"[{address}]" if ":" in address else address
     return in_namespace("client", "curl", "--silent", "--show-error", "--globoff", "--max-time", "5",
-                        f"http://{host}/").stdout.strip()
+                        f"http://{host}:{port}/").stdout.strip()
 
 
 def can_connect():
@@ -241,10 +242,12 @@ class Requests:
 def check_site():
     expect(fetch(VIP6), CLIENT6, "what nginx is told of an IPv6 client")
     expect(fetch("2001:db8:81::abcd"), CLIENT6, "what nginx is told by way of a prefix")
+    expect(fetch(VIP6, 8081), CLIENT6, "what nginx is told of a client that was held")
     expect(fetch(VIP4), CLIENT4, "the peer that nginx sees of a transparent connection")
     wait_until(lambda: "sixgate-guard" in run("nft", "list", "tables").stdout, "the kernel refuses clients of pool down")
-    status = json.loads(run("sixgatectl", "--json", "status").stdout)
-    expect(status["state"], "running", "what the gateway says of itself")
+    said = run("sixgatectl", "--json", "status").stdout
+    expect(json.loads(said)["state"], "running", "what the gateway says of itself")
+    expect(bool(re.search(r'"hold_held": ?[1-9]', said)), True, "a client was held")
     in_namespace("client", sys.executable, "-c", f"""
 import socket
 with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as s:
