@@ -17,24 +17,44 @@ void pipe_pool_init(struct pipe_pool *pool, size_t limit)
 	*pool = (struct pipe_pool){ .limit = limit };
 }
 
-static struct pipe_pool_pipe *pipe_make(void)
+static struct pipe_pool_pipe *pipe_wrap(int read_fd, int write_fd)
 {
 	struct pipe_pool_pipe *pipe = malloc(sizeof(*pipe));
-	int fds[2], size;
+	int size;
 
 	if (!pipe)
 		return NULL;
-	if (pipe2(fds, O_NONBLOCK | O_CLOEXEC) < 0) {
-		free(pipe);
-		return NULL;
-	}
-	(void)fcntl(fds[1], F_SETPIPE_SZ, (int)PIPE_POOL_SIZE);
-	size = fcntl(fds[1], F_GETPIPE_SZ);
+	size = fcntl(write_fd, F_GETPIPE_SZ);
 	*pipe = (struct pipe_pool_pipe){
-		.read_fd = fds[0],
-		.write_fd = fds[1],
+		.read_fd = read_fd,
+		.write_fd = write_fd,
 		.size = size > 0 ? (size_t)size : 4096,
 	};
+	return pipe;
+}
+
+static struct pipe_pool_pipe *pipe_make(void)
+{
+	struct pipe_pool_pipe *pipe;
+	int fds[2];
+
+	if (pipe2(fds, O_NONBLOCK | O_CLOEXEC) < 0)
+		return NULL;
+	(void)fcntl(fds[1], F_SETPIPE_SZ, (int)PIPE_POOL_SIZE);
+	pipe = pipe_wrap(fds[0], fds[1]);
+	if (!pipe) {
+		close(fds[0]);
+		close(fds[1]);
+	}
+	return pipe;
+}
+
+struct pipe_pool_pipe *pipe_pool_adopt(struct pipe_pool *pool, int read_fd, int write_fd)
+{
+	struct pipe_pool_pipe *pipe = pipe_wrap(read_fd, write_fd);
+
+	if (pipe)
+		pool->made++;
 	return pipe;
 }
 

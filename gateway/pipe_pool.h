@@ -28,6 +28,12 @@ void pipe_pool_init(struct pipe_pool *pool, size_t limit);
 /* NULL: at the limit, or no descriptor or memory to be had. */
 struct pipe_pool_pipe *pipe_pool_get(struct pipe_pool *pool);
 
+/*
+ * A pipe that another process has made and maybe filled, beyond the limit if need be. It is the
+ * pool's from now on; NULL without memory, and then it is still the caller's.
+ */
+struct pipe_pool_pipe *pipe_pool_adopt(struct pipe_pool *pool, int read_fd, int write_fd);
+
 /* The pipe must be empty. Takes NULL. */
 void pipe_pool_put(struct pipe_pool *pool, struct pipe_pool_pipe *pipe);
 

@@ -7,6 +7,15 @@
 
 #define IN_USE UINT64_MAX
 
+/*
+ * Theory of operation
+ *
+ * A port is in the queue, or in use. A predecessor's session may bring one along that is in the
+ * queue: to look for it there would take too long, so it is marked as claimed, and leaves the queue
+ * when it comes to the head. If it is given back before that, it stands too far ahead: n_late says
+ * how many such there are, and so how often a head that has not rested may be sent to the end.
+ */
+
 static void append(struct port_pool *pool, size_t index)
 {
 	assert(pool->n_free < pool->n);
@@ -75,13 +84,13 @@ static int take_over(struct port_pool *pool, uint64_t now_ms)
 int port_pool_init(struct port_pool *pool, uint64_t *given_ms, size_t n, uint16_t first,
 	uint16_t step, uint64_t now_ms)
 {
-	int err;
+	int err = -ENOMEM;
 
 	*pool = (struct port_pool){ .given_ms = given_ms, .n = n, .first = first, .step = step };
 	pool->queue = calloc(n + 1, sizeof(*pool->queue));
-	if (!pool->queue)
-		return -ENOMEM;
-	err = take_over(pool, now_ms);
+	pool->claimed = calloc(n + 1, sizeof(*pool->claimed));
+	if (pool->queue && pool->claimed)
+		err = take_over(pool, now_ms);
 	if (err)
 		port_pool_destroy(pool);
 	return err;
@@ -90,14 +99,63 @@ int port_pool_init(struct port_pool *pool, uint64_t *given_ms, size_t n, uint16_
 void port_pool_destroy(struct port_pool *pool)
 {
 	free(pool->queue);
+	free(pool->claimed);
 	*pool = (struct port_pool){ 0 };
 }
 
-bool port_pool_is_ready(const struct port_pool *pool, uint64_t now_ms)
+static size_t pop(struct port_pool *pool)
 {
-	uint64_t given_ms = pool->n_free ? pool->given_ms[pool->queue[pool->head]] : IN_USE;
+	size_t index = pool->queue[pool->head];
+
+	pool->head = (pool->head + 1) % pool->n;
+	pool->n_free--;
+	return index;
+}
+
+static bool has_rested(const struct port_pool *pool, size_t index, uint64_t now_ms)
+{
+	uint64_t given_ms = pool->given_ms[index];
 
 	return given_ms == 0 || (given_ms != IN_USE && given_ms + PORT_POOL_REST_MS <= now_ms);
+}
+
+bool port_pool_is_ready(struct port_pool *pool, uint64_t now_ms)
+{
+	while (pool->n_free > 0) {
+		size_t index = pool->queue[pool->head];
+
+		if (pool->claimed[index]) {
+			pool->claimed[pop(pool)] = false;
+		} else if (has_rested(pool, index, now_ms)) {
+			return true;
+		} else if (pool->n_late > 0) {
+			append(pool, pop(pool));
+			pool->n_late--;
+		} else {
+			break;
+		}
+	}
+	return false;
+}
+
+bool port_pool_has(const struct port_pool *pool, uint16_t port)
+{
+	return port >= pool->first && (port - pool->first) % pool->step == 0 &&
+	       (size_t)(port - pool->first) / pool->step < pool->n;
+}
+
+static size_t index_of(const struct port_pool *pool, uint16_t port)
+{
+	assert(port_pool_has(pool, port));
+	return (size_t)(port - pool->first) / pool->step;
+}
+
+void port_pool_claim(struct port_pool *pool, uint16_t port)
+{
+	size_t index = index_of(pool, port);
+
+	pool->claimed[index] = true;
+	pool->given_ms[index] = IN_USE;
 }
 
 int port_pool_take(struct port_pool *pool, uint64_t now_ms, uint16_t *ret_port)
@@ -106,9 +164,7 @@ int port_pool_take(struct port_pool *pool, uint64_t now_ms, uint16_t *ret_port)
 
 	if (!port_pool_is_ready(pool, now_ms))
 		return -EADDRNOTAVAIL;
-	index = pool->queue[pool->head];
-	pool->head = (pool->head + 1) % pool->n;
-	pool->n_free--;
+	index = pop(pool);
 	pool->given_ms[index] = IN_USE;
 	*ret_port = (uint16_t)(pool->first + index * pool->step);
 	return 0;
@@ -116,9 +172,13 @@ int port_pool_take(struct port_pool *pool, uint64_t now_ms, uint16_t *ret_port)
 
 void port_pool_give(struct port_pool *pool, uint16_t port, uint64_t now_ms)
 {
-	size_t index = (size_t)(port - pool->first) / pool->step;
+	size_t index = index_of(pool, port);
 
-	assert(index < pool->n && pool->given_ms[index] == IN_USE);
 	pool->given_ms[index] = now_ms;
-	append(pool, index);
+	if (pool->claimed[index]) {
+		pool->claimed[index] = false;
+		pool->n_late++;
+	} else {
+		append(pool, index);
+	}
 }

@@ -17,8 +17,10 @@
 struct port_pool {
 	uint64_t *given_ms; /* per port; 0: never used; UINT64_MAX: in use */
 	uint16_t *queue;    /* ring of free ones, as indices; the longest rested at the head */
+	uint8_t *claimed;   /* per port: in the queue, and yet in use */
 	size_t n;
 	size_t head, n_free;
+	size_t n_late; /* in the queue before others that have rested longer */
 	uint16_t first, step;
 };
 
@@ -32,7 +34,12 @@ int port_pool_init(struct port_pool *pool, uint64_t *given_ms, size_t n, uint16_
 void port_pool_destroy(struct port_pool *pool);
 
 /* Whether port_pool_take() would give one. */
-bool port_pool_is_ready(const struct port_pool *pool, uint64_t now_ms);
+bool port_pool_is_ready(struct port_pool *pool, uint64_t now_ms);
+
+/* Whether the port is one of the pool's. */
+bool port_pool_has(const struct port_pool *pool, uint16_t port);
+/* A port of the pool that a predecessor's session has brought along: in use. */
+void port_pool_claim(struct port_pool *pool, uint16_t port);
 
 /* 0; or -EADDRNOTAVAIL: all are in use, or have not rested. */
 int port_pool_take(struct port_pool *pool, uint64_t now_ms, uint16_t *ret_port);

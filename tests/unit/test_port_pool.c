@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "port_pool.h"
@@ -83,12 +84,78 @@ static void test_successor(void **state)
 	port_pool_destroy(&pool);
 }
 
+/* Whatever is claimed is not handed out; what comes back too early in the queue rests all the same.
+ */
+static void test_claimed(void **state)
+{
+	uint64_t given[N] = { 0 };
+	struct port_pool pool;
+	uint16_t port = 0;
+
+	(void)state;
+	assert_int_equal(port_pool_init(&pool, given, N, FIRST, STEP, NOW), 0);
+	assert_true(port_pool_has(&pool, FIRST + STEP));
+	assert_false(port_pool_has(&pool, FIRST + 1));
+	assert_false(port_pool_has(&pool, FIRST - STEP));
+	assert_false(port_pool_has(&pool, FIRST + N * STEP));
+	port_pool_claim(&pool, FIRST);
+	port_pool_claim(&pool, FIRST + STEP);
+	port_pool_give(&pool, FIRST + STEP, NOW);
+	for (size_t i = 0; i < N - 2; i++) {
+		assert_int_equal(port_pool_take(&pool, NOW, &port), 0);
+		assert_true(port != FIRST && port != FIRST + STEP);
+	}
+	assert_int_equal(port_pool_take(&pool, NOW, &port), -EADDRNOTAVAIL);
+	assert_int_equal(port_pool_take(&pool, NOW + PORT_POOL_REST_MS, &port), 0);
+	assert_int_equal(port, FIRST + STEP);
+	port_pool_give(&pool, FIRST, NOW);
+	assert_int_equal(port_pool_take(&pool, NOW + PORT_POOL_REST_MS, &port), 0);
+	assert_int_equal(port, FIRST);
+	port_pool_destroy(&pool);
+}
+
+/* Each claimed and given back at random: never two users, never before its rest. */
+static void test_claims_at_random(void **state)
+{
+	uint64_t given[N] = { 0 }, back[N] = { 0 };
+	bool used[N] = { false };
+	struct port_pool pool;
+	uint64_t now = NOW;
+
+	(void)state;
+	assert_int_equal(port_pool_init(&pool, given, N, FIRST, STEP, now), 0);
+	for (size_t i = 0; i < N / 2; i++) {
+		port_pool_claim(&pool, (uint16_t)(FIRST + i * STEP));
+		used[i] = true;
+	}
+	srand(1);
+	for (int i = 0; i < 100000; i++) {
+		size_t at = (size_t)rand() % N;
+		uint16_t port = 0;
+
+		now += (uint64_t)rand() % 200;
+		if (used[at]) {
+			port_pool_give(&pool, (uint16_t)(FIRST + at * STEP), now);
+			used[at] = false;
+			back[at] = now;
+		} else if (port_pool_take(&pool, now, &port) == 0) {
+			at = (size_t)(port - FIRST) / STEP;
+			assert_false(used[at]);
+			assert_true(back[at] == 0 || back[at] + PORT_POOL_REST_MS <= now);
+			used[at] = true;
+		}
+	}
+	port_pool_destroy(&pool);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each_port_once),
 		cmocka_unit_test(test_rest),
 		cmocka_unit_test(test_successor),
+		cmocka_unit_test(test_claimed),
+		cmocka_unit_test(test_claims_at_random),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
