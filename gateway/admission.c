@@ -248,21 +248,27 @@ void admission_update(struct admission *admission, size_t room)
 		resume_accepting(admission);
 }
 
-void admission_close(struct admission *admission)
+void admission_leave(struct admission *admission)
 {
 	if (admission->closed)
 		return;
 	for (size_t i = 0; i < admission->n_listeners; i++) {
 		struct admission_listener *listener = &admission->listeners[i];
 
-		while (!admission->paused && accept_one(admission, listener))
-			continue;
 		loop_remove(admission->loop, listener->fd);
 		close(listener->fd);
 		listener->fd = -1;
 	}
 	admission->closed = true;
 	loop_timer_cancel(admission->loop, &admission->retry);
+}
+
+void admission_close(struct admission *admission)
+{
+	for (size_t i = 0; i < admission->n_listeners && !admission->closed; i++)
+		while (!admission->paused && accept_one(admission, &admission->listeners[i]))
+			continue;
+	admission_leave(admission);
 }
 
 void admission_destroy(struct admission *admission)

@@ -74,6 +74,9 @@ void admission_restocked(struct admission *admission);
 /* Called after each batch of events with the number of clients that there is room for now. */
 void admission_update(struct admission *admission, size_t room);
 
+/* Accepts no more, and leaves those who wait to another process that has the sockets. */
+void admission_leave(struct admission *admission);
+
 /* Accepts those who wait in the queues, then closes this process's listening sockets for good. */
 void admission_close(struct admission *admission);
 

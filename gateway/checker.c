@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -360,8 +361,48 @@ static void init_check(struct checker *checker, struct check *check, size_t pool
 				config->check.interval_ms / 10 * backend / config->n_backends);
 }
 
+static const char *name_of(const struct check *check, char buf[ESTATE_NAME_MAX])
+{
+	char addr[SOCKADDR_TEXT_MAX];
+
+	snprintf(buf, ESTATE_NAME_MAX, "down %s %s", pool_of(check)->name,
+		sockaddr_format(&check->addr, addr));
+	return buf;
+}
+
+/* What the image before has found down need not be found so by failures of clients again. */
+static void inherit(struct checker *checker, const struct estate *estate)
+{
+	for (size_t i = 0; estate && i < checker->n_checks; i++) {
+		struct check *check = &checker->checks[i];
+		char name[ESTATE_NAME_MAX];
+		int64_t down = 0;
+
+		if (estate_get_number(estate, name_of(check, name), &down) < 0 || !down)
+			continue;
+		check->up = false;
+		check->known = true;
+		pool_state_set_up(
+			checker->state, check->pool, check->backend, false, checker->loop->now_ms);
+	}
+}
+
+int checker_bequeath(const struct checker *checker, struct estate *estate)
+{
+	int err = 0;
+
+	for (size_t i = 0; checker && i < checker->n_checks && !err; i++) {
+		const struct check *check = &checker->checks[i];
+		char name[ESTATE_NAME_MAX];
+
+		if (!check->up && sockaddr_family(&check->addr) != AF_UNSPEC)
+			err = estate_add_number(estate, name_of(check, name), 1);
+	}
+	return err;
+}
+
 int checker_start(struct loop *loop, const struct config *config, struct pool_state *state,
-	struct checker **ret_checker)
+	const struct estate *estate, struct checker **ret_checker)
 {
 	struct checker *checker = calloc(1, sizeof(*checker));
 	size_t n = 0;
@@ -380,6 +421,7 @@ int checker_start(struct loop *loop, const struct config *config, struct pool_st
 		for (size_t b = 0; config->pools[i].check.type && b < config->pools[i].n_backends;
 			b++)
 			init_check(checker, &checker->checks[checker->n_checks++], i, b);
+	inherit(checker, estate);
 	checker->watch.on_change = on_change;
 	pool_state_add_watch(state, &checker->watch);
 	*ret_checker = checker;

@@ -7,14 +7,20 @@
 #pragma once
 
 #include "config.h"
+#include "estate.h"
 #include "loop.h"
 #include "pool_state.h"
 
 struct checker;
 
-/* Begins. All three must outlive it. 0 or -ENOMEM. */
+/*
+ * Begins. The first three must outlive it. Backends that were down according to the estate, if
+ * there is one, are down until a check has found them up. 0 or -ENOMEM.
+ */
 int checker_start(struct loop *loop, const struct config *config, struct pool_state *state,
-	struct checker **ret_checker);
+	const struct estate *estate, struct checker **ret_checker);
+/* Into the estate for the next image, which are down. Takes NULL. 0 or a negative errno. */
+int checker_bequeath(const struct checker *checker, struct estate *estate);
 /* Takes NULL, like the next two. */
 void checker_stop(struct checker *checker);
 /* In a child: lets go of the sockets, which go on in the parent. */

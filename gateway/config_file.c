@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -684,24 +685,17 @@ out:
 	return err;
 }
 
-/* The whole file into memory that the caller frees. 0 or a negative errno. */
-static int read_file(const char *path, char **ret_text, size_t *ret_len)
+/* All that there is to read into memory that the caller frees. 0 or a negative errno. */
+static int read_all(int fd, char **ret_text, size_t *ret_len)
 {
 	char *text = calloc(1, FILE_MAX + 1);
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	size_t len = 0;
 	ssize_t n = 1;
 	struct stat st;
-	int err = 0;
+	int err = text ? 0 : -ENOMEM;
 
-	if (fd < 0 || !text) {
-		err = fd < 0 ? -errno : -ENOMEM;
-		goto out;
-	}
-	if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode))
+	if (!err && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode))
 		err = -EISDIR;
-	/* Only opening a fifo must not wait; what its writer has to say is waited for. */
-	(void)fcntl(fd, F_SETFL, 0);
 	while (!err && n > 0 && len <= FILE_MAX) {
 		n = read(fd, text + len, FILE_MAX + 1 - len);
 		if (n < 0 && errno != EINTR)
@@ -710,9 +704,6 @@ static int read_file(const char *path, char **ret_text, size_t *ret_len)
 	}
 	if (!err && len > FILE_MAX)
 		err = -EFBIG;
-out:
-	if (fd >= 0)
-		close(fd);
 	if (err) {
 		free(text);
 		return err;
@@ -722,20 +713,72 @@ out:
 	return 0;
 }
 
+static int fail_to_read(const char *path, int err, char error[CONFIG_ERROR_MAX])
+{
+	snprintf(error, CONFIG_ERROR_MAX, "%s: %s; name a configuration file of up to 1 MiB",
+		config_short_path(path), strerror(-err));
+	config_clean_text(error);
+	return err;
+}
+
+/* The whole file; as read_all(). */
+static int read_file(const char *path, char **ret_text, size_t *ret_len)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	int err;
+
+	if (fd < 0)
+		return -errno;
+	/* Only opening a fifo must not wait; what its writer has to say is waited for. */
+	(void)fcntl(fd, F_SETFL, 0);
+	err = read_all(fd, ret_text, ret_len);
+	close(fd);
+	return err;
+}
+
 int config_file_load(const char *path, struct config **ret_config, char error[CONFIG_ERROR_MAX])
 {
 	char *text = NULL;
 	size_t len = 0;
-	int err;
+	int err = read_file(path, &text, &len);
+
+	if (err)
+		return fail_to_read(path, err, error);
+	err = config_file_parse(path, text, len, ret_config, error);
+	free(text);
+	return err;
+}
+
+int config_file_snapshot(const char *path, int *ret_fd, char error[CONFIG_ERROR_MAX])
+{
+	char *text = NULL;
+	size_t len = 0;
+	int fd = -1, err;
 
 	err = read_file(path, &text, &len);
-	if (err) {
-		snprintf(error, CONFIG_ERROR_MAX,
-			"%s: %s; name a configuration file of up to 1 MiB", config_short_path(path),
-			strerror(-err));
-		config_clean_text(error);
-		return err;
+	if (!err) {
+		fd = memfd_create("sixgate-config", MFD_CLOEXEC);
+		err = fd < 0 || write(fd, text, len) != (ssize_t)len ? -errno : 0;
 	}
+	free(text);
+	if (err) {
+		if (fd >= 0)
+			close(fd);
+		return fail_to_read(path, err, error);
+	}
+	*ret_fd = fd;
+	return 0;
+}
+
+int config_file_load_snapshot(
+	const char *path, int fd, struct config **ret_config, char error[CONFIG_ERROR_MAX])
+{
+	char *text = NULL;
+	size_t len = 0;
+	int err = lseek(fd, 0, SEEK_SET) < 0 ? -errno : read_all(fd, &text, &len);
+
+	if (err)
+		return fail_to_read(path, err, error);
 	err = config_file_parse(path, text, len, ret_config, error);
 	free(text);
 	return err;

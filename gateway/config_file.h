@@ -19,6 +19,14 @@
  */
 int config_file_load(const char *path, struct config **ret_config, char error[CONFIG_ERROR_MAX]);
 
+/*
+ * The file as it is now, as an anonymous file that can be read again and again; and a configuration
+ * out of that. path stands for it in messages. As above.
+ */
+int config_file_snapshot(const char *path, int *ret_fd, char error[CONFIG_ERROR_MAX]);
+int config_file_load_snapshot(
+	const char *path, int fd, struct config **ret_config, char error[CONFIG_ERROR_MAX]);
+
 /* The same from memory, for tests and fuzzing; name stands for the path in messages. */
 int config_file_parse(const char *name, const char *text, size_t len, struct config **ret_config,
 	char error[CONFIG_ERROR_MAX]);

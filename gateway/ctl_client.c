@@ -183,7 +183,8 @@ static int status_of(const char *code)
 	return EXIT_FAILURE;
 }
 
-static int show(const struct ctl_command *command, const json_t *answer, bool json)
+static int show(
+	const struct ctl_command *command, const char *path, const json_t *answer, bool json)
 {
 	const json_t *result = json_object_get(answer, "result");
 	const char *code = json_string_value(json_object_get(answer, "code"));
@@ -197,6 +198,8 @@ static int show(const struct ctl_command *command, const json_t *answer, bool js
 		fputs("sixgatectl: the gateway's answer has no result\n", stderr);
 		return EX_PROTOCOL;
 	}
+	if (command->follow)
+		return command->follow(path, result, json);
 	if (!json)
 		return command->print(result);
 	if (json_dumpf(result, stdout, JSON_COMPACT | JSON_ENSURE_ASCII) < 0)
@@ -205,28 +208,45 @@ static int show(const struct ctl_command *command, const json_t *answer, bool js
 	return EXIT_SUCCESS;
 }
 
-int ctl_client_run(const struct ctl_command *command, const char *path, json_t *args, bool json)
+int ctl_client_ask(const char *path, const char *command, json_t *args, json_t **ret_answer)
 {
-	char *request = make_request(command->name, args), *line = NULL;
-	json_t *answer;
+	char *request = make_request(command, args), *line = NULL;
+	json_t *answer = NULL;
 	size_t len = 0;
-	int err, status;
+	int err;
 
-	if (!request) {
-		fprintf(stderr, "sixgatectl: %s\n", strerror(ENOMEM));
-		return EX_OSERR;
-	}
+	if (!request)
+		return -ENOMEM;
 	err = exchange(path, request, &line, &len);
 	free(request);
 	if (err)
-		return fail_connection(path, err);
+		return err;
 	answer = json_loadb(line, len, 0, NULL);
 	free(line);
-	if (!answer) {
+	if (!answer)
+		return -EPROTO;
+	*ret_answer = answer;
+	return 0;
+}
+
+int ctl_client_run(const struct ctl_command *command, const char *path, json_t *args, bool json)
+{
+	json_t *answer = NULL;
+	int err = ctl_client_ask(path, command->name, args, &answer), status;
+
+	switch (err) {
+	case 0:
+		break;
+	case -ENOMEM:
+		fprintf(stderr, "sixgatectl: %s\n", strerror(ENOMEM));
+		return EX_OSERR;
+	case -EPROTO:
 		fputs("sixgatectl: the gateway's answer is no JSON\n", stderr);
 		return EX_PROTOCOL;
+	default:
+		return fail_connection(path, err);
 	}
-	status = show(command, answer, json);
+	status = show(command, path, answer, json);
 	json_decref(answer);
 	return status;
 }

@@ -25,6 +25,11 @@ struct ctl_command {
 	struct ctl_param params[CONTROL_PARAMS_MAX + 1]; /* the rest: name NULL */
 	/* To standard output; an exit status. Text in the result may be anything: ctl_text(). */
 	int (*print)(const json_t *result);
+	/*
+	 * Where the answer is only the beginning: waits for the rest, and prints that instead. path
+	 * is the socket's, json as below.
+	 */
+	int (*follow)(const char *path, const json_t *result, bool json);
 };
 
 /*
@@ -38,6 +43,12 @@ int ctl_client_set(json_t *args, const struct ctl_param *param, const char *word
  * error. An exit status. args are taken over.
  */
 int ctl_client_run(const struct ctl_command *command, const char *path, json_t *args, bool json);
+
+/*
+ * Asks alone. args are taken over. 0 and an answer as the protocol has it, whatever it is; or a
+ * negative errno, -EPROTO: it is no JSON.
+ */
+int ctl_client_ask(const char *path, const char *command, json_t *args, json_t **ret_answer);
 
 /*
  * For printing: a text of the object without what a terminal would obey, "-" if there is none, into

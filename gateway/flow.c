@@ -1,6 +1,7 @@
 #include "flow.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -197,6 +198,38 @@ void flow_backend_answered(const struct flow *flow)
 	if (flow->pool && pool_answered(flow->pool, flow_backend(flow)))
 		log_info("pool %s: backend %s answers again", flow->pool->config->name,
 			sockaddr_format(&flow->backend, backend));
+}
+
+void flow_keep_place(struct flow_table *table, struct flow *flow, size_t listener)
+{
+	const struct config_limits *own = &flow->listener->limits;
+	/* Counted as ever, but never over a limit. */
+	const struct config_limits loose = {
+		.max = own->max ? UINT32_MAX : 0,
+		.max_per_client = own->max_per_client ? UINT32_MAX : 0,
+		.max_per_address = own->max_per_address ? UINT32_MAX : 0,
+	};
+
+	if (table->limits)
+		(void)client_limits_take(table->limits, table->worker, listener, &loose,
+			&flow->client, table->loop->now_us, &flow->place);
+}
+
+int flow_keep_told(
+	struct flow *flow, const struct sockaddr_any *peer, const uint8_t *id, size_t len)
+{
+	if (sockaddr_len(peer) == 0 && len == 0)
+		return 0;
+	if (len > ACCESS_LOG_UNIQUE_ID_MAX)
+		return -EBADMSG;
+	flow->told = calloc(1, sizeof(*flow->told) + len);
+	if (!flow->told)
+		return -ENOMEM;
+	flow->told->peer = *peer;
+	flow->told->unique_id_len = (uint8_t)len;
+	if (len > 0)
+		memcpy(flow->told->unique_id, id, len);
+	return 0;
 }
 
 /* It is nobody's any more, and waits among the dead. */

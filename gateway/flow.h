@@ -177,6 +177,18 @@ void flow_discard(struct flow_table *table, struct flow *flow);
 void flow_set_out(struct flow_table *table, struct flow *flow);
 
 /*
+ * Takes a place for a flow that has had one in another process, whatever the limits say. listener:
+ * the index of its listener.
+ */
+void flow_keep_place(struct flow_table *table, struct flow *flow, size_t listener);
+/*
+ * The proxy (family 0: none) and the name (of that length, 0: none) that it had there. 0, -ENOMEM,
+ * or -EBADMSG for a name that is too long.
+ */
+int flow_keep_told(
+	struct flow *flow, const struct sockaddr_any *peer, const uint8_t *id, size_t len);
+
+/*
  * The flow goes to the pool's backend now, as which it was counted by pool_take(); what it had
  * before it gives back. pool NULL: it counts as nobody's.
  */

@@ -98,6 +98,18 @@ int listener_steer(int fd)
 		       : 0;
 }
 
+void listener_unsteer(int fd)
+{
+	const int unused = 0;
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, &unused, sizeof(unused));
+}
+
+int listener_adopt(int fd, const struct config_listener *config)
+{
+	return listen(fd, (int)config->backlog) < 0 ? -errno : 0;
+}
+
 int listener_open_udp(const struct config_listener *config, const struct config_bind *bind,
 	bool absent, int *ret_fd)
 {

@@ -27,12 +27,17 @@ int listener_probe(
 int listener_open(const struct config_listener *config, const struct config_bind *bind, bool absent,
 	int *ret_fd);
 
+/* One that an earlier image has opened, as this configuration wants it. 0 or a negative errno. */
+int listener_adopt(int fd, const struct config_listener *config);
+
 /*
  * Leads clients whose packets have the mark of a worker (nft_hold.h) to that worker's socket, and
  * all others to any; for all sockets of an address, in the order in which they were opened. fd: one
  * of them. 0 or a negative errno.
  */
 int listener_steer(int fd);
+/* The choice is the kernel's again. */
+void listener_unsteer(int fd);
 
 /*
  * The same for a UDP listener: bound, with all that udp_batch_receive() needs, and with the buffers

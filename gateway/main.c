@@ -1,16 +1,26 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sysexits.h>
 
 #include "list_keeper.h"
 #include "log.h"
 #include "options.h"
+#include "succession.h"
 #include "supervisor.h"
 
-static int run(const struct options *options)
+static int run(const struct options *options, char **argv,
+	const struct succession_inheritance *inheritance)
 {
 	char error[PREFIX_RULES_ERROR_MAX];
+	const struct supervisor_setup setup = {
+		.config = options->config,
+		.path = options->path,
+		.config_fd = options->config_fd,
+		.argv = argv,
+		.estate = inheritance->estate,
+	};
 
 	switch (options->action) {
 	case OPTIONS_HELP:
@@ -28,23 +38,33 @@ static int run(const struct options *options)
 		return EXIT_SUCCESS;
 	case OPTIONS_RUN:
 		log_set_level((enum log_level)options->config->log_level);
-		return supervisor_run(options->config);
+		return inheritance->trial ? supervisor_try(&setup) : supervisor_run(&setup);
 	}
 	return EXIT_FAILURE;
 }
 
 int main(int argc, char **argv)
 {
+	struct succession_inheritance inheritance = { .config_fd = -1 };
 	char error[CONFIG_ERROR_MAX];
 	struct options options = { 0 };
 	int status, err;
 
-	err = options_parse(argc, argv, &options, error);
+	err = succession_inherit(&inheritance);
+	if (err) {
+		fprintf(stderr,
+			"sixgated: what the image before this one has left cannot be read: %s\n",
+			strerror(-err));
+		return EX_SOFTWARE;
+	}
+	err = options_parse(argc, argv, inheritance.config_fd, &options, error);
 	if (err) {
 		fprintf(stderr, "sixgated: %s\n", error);
+		estate_free(inheritance.estate);
 		return err == -EBADMSG ? EX_CONFIG : err == -EINVAL ? EX_USAGE : EX_OSERR;
 	}
-	status = run(&options);
+	status = run(&options, argv, &inheritance);
 	config_free(options.config);
+	estate_free(inheritance.estate);
 	return status;
 }

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum option_id {
 	OPTION_CONFIG = 1,
@@ -73,6 +74,7 @@ struct command {
 	bool check;
 	bool v6_given;	   /* --identity-ipv6 */
 	const char *other; /* the first option that a file excludes */
+	int config_fd;	   /* of the file as it was read; -1: not yet */
 };
 
 __attribute__((format(printf, 2, 3))) static int fail(
@@ -168,7 +170,12 @@ static int load_file(struct command *command)
 			"--%s: a file says all of this; give either --%s or %s, not both",
 			command->other, command->check ? "check" : "config",
 			"--listen and --backend");
-	err = config_file_load(command->path, &config, command->error);
+	err = command->config_fd < 0
+		      ? config_file_snapshot(command->path, &command->config_fd, command->error)
+		      : 0;
+	if (!err)
+		err = config_file_load_snapshot(
+			command->path, command->config_fd, &config, command->error);
 	if (err)
 		return err == -ENOMEM ? err : -EBADMSG;
 	if (command->log_level)
@@ -255,9 +262,14 @@ static int parse_words(
 	return err;
 }
 
-int options_parse(int argc, char **argv, struct options *ret_options, char error[CONFIG_ERROR_MAX])
+int options_parse(int argc, char **argv, int config_fd, struct options *ret_options,
+	char error[CONFIG_ERROR_MAX])
 {
-	struct command command = { .error = error, .config = config_new() };
+	struct command command = {
+		.error = error,
+		.config = config_new(),
+		.config_fd = config_fd,
+	};
 	enum options_action action = OPTIONS_RUN;
 	const char *reason;
 	int err = -ENOMEM;
@@ -280,6 +292,7 @@ int options_parse(int argc, char **argv, struct options *ret_options, char error
 		.action = action,
 		.config = command.config,
 		.path = command.path,
+		.config_fd = command.config_fd,
 	};
 	return 0;
 fail:
@@ -287,5 +300,7 @@ fail:
 		snprintf(error, CONFIG_ERROR_MAX, "%s", strerror(-err));
 	config_clean_text(error);
 	config_free(command.config);
+	if (command.config_fd >= 0)
+		close(command.config_fd);
 	return err;
 }

@@ -19,6 +19,7 @@ struct options {
 	enum options_action action;
 	struct config *config; /* for RUN and CHECK; the caller frees it */
 	const char *path;      /* the configuration file, or NULL; points into argv */
+	int config_fd;	       /* config_file_snapshot() of it, the caller's; -1: there is none */
 };
 
 const char *options_usage(void);
@@ -27,5 +28,8 @@ const char *options_usage(void);
  * Parse argv and load the configuration that it names. 0; -EINVAL for a wrong command line;
  * -EBADMSG for a file that is wrong or cannot be read; -ENOMEM. On failure error has one sentence
  * that names the place, what was read and what would be right.
+ * config_fd: a snapshot to be read in the place of a configuration file, closed on failure; -1: the
+ * file itself is read.
  */
-int options_parse(int argc, char **argv, struct options *ret_options, char error[CONFIG_ERROR_MAX]);
+int options_parse(int argc, char **argv, int config_fd, struct options *ret_options,
+	char error[CONFIG_ERROR_MAX]);

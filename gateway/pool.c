@@ -280,6 +280,18 @@ bool pool_take(struct pool *pool, size_t backend, bool moves)
 	return true;
 }
 
+void pool_keep(struct pool *pool, size_t backend)
+{
+	const struct config_pool *config = pool->config;
+	struct shared_count *places = pool->state->places;
+
+	if (config->max_connections)
+		(void)shared_count_take(places, pool->worker, place_of_all(pool), UINT32_MAX);
+	if (config->backends[backend].max_connections)
+		(void)shared_count_take(places, pool->worker, place_of(pool, backend), UINT32_MAX);
+	add_live(pool, backend, 1);
+}
+
 void pool_give(struct pool *pool, size_t backend, bool moves)
 {
 	const struct config_pool *config = pool->config;

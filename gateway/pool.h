@@ -54,6 +54,8 @@ bool pool_backends_full(const struct pool *pool, const struct pool_request *requ
  * full meanwhile. moves: it comes from, or goes to, another backend of the pool.
  */
 bool pool_take(struct pool *pool, size_t backend, bool moves);
+/* The same for a flow that has counted in another process, whatever the limits say. */
+void pool_keep(struct pool *pool, size_t backend);
 void pool_give(struct pool *pool, size_t backend, bool moves);
 
 /* Where the backend is, or was a moment ago. */

@@ -4,21 +4,21 @@
 # Words that may follow those so far; none for what only the operator can know.
 _sixgatectl_words() {
     case $1 in
-        "") echo "net doctor status who ban unban bans reload-lists" ;;
+        "") echo "net doctor status who ban unban bans reload reload-lists" ;;
         net) echo "plan apply status teardown" ;;
     esac
 }
 
 _sixgatectl() {
     local cur prev words cword path="" word skip=0 options
-    options="--config --json --run-directory --socket --no-connect --for --reason --backend --protocol --at"
+    options="--config --json --run-directory --socket --no-connect --for --reason --backend --protocol --at --binary"
     options+=" --help --version"
     # Options that the next word belongs to.
-    local with_value="--@(config|run-directory|socket|for|reason|backend|protocol|at)"
+    local with_value="--@(config|run-directory|socket|for|reason|backend|protocol|at|binary)"
 
     _init_completion -n : || return
     case $prev in
-        --config | --socket) _filedir ;;
+        --config | --socket | --binary) _filedir ;;
         --run-directory) _filedir -d ;;
         --protocol) mapfile -t COMPREPLY < <(compgen -W "tcp udp" -- "$cur") ;;
     esac

@@ -12,6 +12,7 @@
 #include "ctl_client.h"
 #include "ctl_lists.h"
 #include "ctl_net.h"
+#include "ctl_reload.h"
 #include "ctl_status.h"
 #include "ctl_who.h"
 #include "doctor.h"
@@ -68,6 +69,11 @@ static const struct ctl_command control_commands[] = {
 	},
 	{ .name = "bans", .print = ctl_bans_print },
 	{ .name = "reload-lists", .print = ctl_lists_print },
+	{
+		.name = "reload",
+		.params = { { "binary", CONTROL_TEXT, false, false } },
+		.follow = ctl_reload_follow,
+	},
 };
 
 static const char usage_text[] =
@@ -75,6 +81,7 @@ static const char usage_text[] =
 	"       sixgatectl [--config FILE | --run-directory DIR] [--json] net teardown\n"
 	"       sixgatectl [--config FILE] [--json] [--no-connect] doctor\n"
 	"       sixgatectl [WHERE] [--json] status|bans|reload-lists\n"
+	"       sixgatectl [WHERE] [--json] reload [--binary PATH]\n"
 	"       sixgatectl [WHERE] [--json] who SOURCE:PORT [--backend ADDRESS[:PORT]]\n"
 	"                  [--protocol tcp|udp] [--at TIME]\n"
 	"       sixgatectl [WHERE] [--json] ban PREFIX [--for TIME] [--reason TEXT]\n"

@@ -30,74 +30,137 @@ static const char *remedy(int err, bool udp)
 	}
 }
 
-/* Where the next bind of each protocol goes. */
-struct column {
-	size_t tcp, udp;
-};
-
-static int open_udp(struct socket_set *set, const struct config *config, size_t index,
-	const struct config_bind *bind, bool absent, size_t column)
+/* A socket's name in an estate: its protocol and address, as what it was bound, and its row. */
+static const char *name_of(const struct config_listener *listener, const struct config_bind *bind,
+	size_t row, const char *what, char buf[ESTATE_NAME_MAX])
 {
-	bool contested = bind_is_contested(config, bind);
-	int err = 0;
+	char text[CONFIG_BIND_TEXT_MAX];
 
-	for (size_t w = 0; w < set->n_workers && !err; w++) {
-		struct udp_listener *socket = &set->udp[w * set->n_udp + column];
-
-		socket->config = &config->listeners[index];
-		socket->bind = bind;
-		socket->index = index;
-		socket->contested = contested;
-		err = listener_open_udp(socket->config, bind, absent, &socket->fd);
-	}
-	return err;
+	snprintf(buf, ESTATE_NAME_MAX, "%s%s %s %zu%s",
+		listener->protocol == IPPROTO_UDP ? "udp" : "tcp",
+		listener->v6only ? " v6only" : "", config_bind_text(bind, text), row, what);
+	return buf;
 }
 
+/* Opens a socket, or takes the one that was left. */
+static int open_one(const struct config_listener *listener, const struct config_bind *bind,
+	bool absent, int inherited, int *ret_fd)
+{
+	bool udp = listener->protocol == IPPROTO_UDP;
+
+	if (inherited >= 0) {
+		*ret_fd = inherited;
+		return udp ? 0 : listener_adopt(inherited, listener);
+	}
+	return udp ? listener_open_udp(listener, bind, absent, ret_fd)
+		   : listener_open(listener, bind, absent, ret_fd);
+}
+
+/* Whether clients come to a worker of our choice; the first socket speaks for its whole row. */
+static int steer(const struct config_listener *listener, const struct socket_set_one *one)
+{
+	if (listener->protocol == IPPROTO_UDP || one->row > 0)
+		return 0;
+	if (listener->after_backend)
+		return listener_steer(one->fd);
+	listener_unsteer(one->fd);
+	return 0;
+}
+
+static int grow_set(struct socket_set *set, const struct socket_set_one *one)
+{
+	struct socket_set_one *all = reallocarray(set->all, set->n_all + 1, sizeof(*set->all));
+
+	if (!all)
+		return -ENOMEM;
+	set->all = all;
+	set->all[set->n_all++] = *one;
+	return 0;
+}
+
+/* The worker that has the row from now on: of datagrams, the successor of the one that had it. */
+static size_t owner_of(const struct socket_set *set, struct estate *estate,
+	const struct config_listener *listener, const struct config_bind *bind, size_t row)
+{
+	char name[ESTATE_NAME_MAX];
+	int64_t owner = (int64_t)row;
+
+	if (estate && listener->protocol == IPPROTO_UDP)
+		(void)estate_get_number(
+			estate, name_of(listener, bind, row, " owner", name), &owner);
+	return owner < 0 ? 0 : (size_t)owner % set->n_workers;
+}
+
+/*
+ * As many rows as there are workers; or as were left, if those are more, and of datagrams even if
+ * they are fewer: the kernel would hash clients to other sockets.
+ */
 static int open_bind(struct socket_set *set, const struct config *config, size_t index,
-	const struct config_bind *bind, bool absent, struct column *column)
+	const struct config_bind *bind, bool absent, struct estate *estate)
 {
 	const struct config_listener *listener = &config->listeners[index];
-	bool contested = bind_is_contested(config, bind);
-	int err = 0;
+	bool udp = listener->protocol == IPPROTO_UDP;
+	char name[ESTATE_NAME_MAX];
 
-	if (listener->protocol == IPPROTO_UDP)
-		return open_udp(set, config, index, bind, absent, column->udp++);
-	for (size_t w = 0; w < set->n_workers && !err; w++) {
-		struct admission_listener *socket = &set->sockets[w * set->n_binds + column->tcp];
+	for (size_t row = 0;; row++) {
+		struct socket_set_one one = {
+			.listener = index,
+			.bind = bind,
+			.row = row,
+			.owner = owner_of(set, estate, listener, bind, row),
+		};
+		int inherited =
+			estate ? estate_take_fd(estate, name_of(listener, bind, row, "", name))
+			       : -1;
+		int err;
 
-		socket->config = listener;
-		socket->bind = bind;
-		socket->contested = contested;
-		socket->transparent = config_is_transparent(listener);
-		err = listener_open(listener, bind, absent, &socket->fd);
-		if (!err && listener->after_backend && w == 0)
-			err = listener_steer(socket->fd);
+		if (inherited < 0 && (row >= set->n_workers || (udp && row > 0 && set->inherited)))
+			return 0;
+		set->inherited = inherited >= 0;
+		err = open_one(listener, bind, absent, inherited, &one.fd);
+		if (!err)
+			err = grow_set(set, &one);
+		if (!err)
+			err = steer(listener, &one);
+		if (err)
+			return err;
 	}
-	column->tcp++;
-	return err;
+}
+
+static bool is_inherited(const struct estate *estate, const struct config_listener *listener,
+	const struct config_bind *bind)
+{
+	char name[ESTATE_NAME_MAX];
+
+	return estate && estate_has_fd(estate, name_of(listener, bind, 0, "", name));
+}
+
+/* What was left is there, and no stranger's. */
+static int probe(const struct config_listener *listener, const struct config_bind *bind,
+	bool absent, const struct estate *estate)
+{
+	return is_inherited(estate, listener, bind) ? 0 : listener_probe(listener, bind, absent);
 }
 
 /*
  * All are tried before any is opened: ours may be on the same port, some on one address and one on
  * all, and are no strangers to each other.
  */
-static int open_all(
-	struct socket_set *set, const struct config *config, char error[SOCKET_SET_ERROR_MAX])
+static int open_all(struct socket_set *set, const struct config *config, struct estate *estate,
+	bool only_try, char error[SOCKET_SET_ERROR_MAX])
 {
 	char text[CONFIG_BIND_TEXT_MAX];
 
-	for (int pass = 0; pass < 2; pass++) {
-		struct column column = { 0 };
-
+	for (int pass = 0; pass < (only_try ? 1 : 2); pass++)
 		for (size_t i = 0; i < config->n_listeners; i++) {
 			const struct config_listener *listener = &config->listeners[i];
 
 			for (size_t b = 0; b < listener->n_binds; b++) {
 				const struct config_bind *bind = &listener->binds[b];
 				bool absent = net_wanted_brings(config, bind);
-				int err = pass == 0 ? listener_probe(listener, bind, absent)
-						    : open_bind(set, config, i, bind, absent,
-							      &column);
+				int err = pass == 0
+						  ? probe(listener, bind, absent, estate)
+						  : open_bind(set, config, i, bind, absent, estate);
 
 				if (!err)
 					continue;
@@ -108,73 +171,137 @@ static int open_all(
 				return err;
 			}
 		}
+	return 0;
+}
+
+/* Those of each worker one after another, in the order of their binds. */
+static int compare_sockets(const void *a, const void *b)
+{
+	const struct socket_set_one *x = a, *y = b;
+
+	if (x->owner != y->owner)
+		return x->owner < y->owner ? -1 : 1;
+	if (x->place != y->place)
+		return x->place < y->place ? -1 : 1;
+	return 0;
+}
+
+static void fill_one(
+	struct socket_set *set, const struct config *config, const struct socket_set_one *one)
+{
+	const struct config_listener *listener = &config->listeners[one->listener];
+	bool contested = bind_is_contested(config, one->bind);
+
+	if (listener->protocol == IPPROTO_UDP)
+		set->udp[set->n_udp++] = (struct udp_listener){
+			.config = listener,
+			.bind = one->bind,
+			.index = one->listener,
+			.contested = contested,
+			.fd = one->fd,
+		};
+	else
+		set->sockets[set->n_sockets++] = (struct admission_listener){
+			.config = listener,
+			.bind = one->bind,
+			.contested = contested,
+			.transparent = config_is_transparent(listener),
+			.fd = one->fd,
+		};
+}
+
+static int fill(struct socket_set *set, const struct config *config)
+{
+	set->sockets = calloc(set->n_all + 1, sizeof(*set->sockets));
+	set->udp = calloc(set->n_all + 1, sizeof(*set->udp));
+	set->first = calloc(set->n_workers + 1, sizeof(*set->first));
+	if (!set->sockets || !set->udp || !set->first)
+		return -ENOMEM;
+	for (size_t i = 0; i < set->n_all; i++)
+		set->all[i].place = i;
+	if (set->n_all > 0)
+		qsort(set->all, set->n_all, sizeof(*set->all), compare_sockets);
+	for (size_t i = 0, worker = 0; worker <= set->n_workers; worker++) {
+		set->first[worker].tcp = set->n_sockets;
+		set->first[worker].udp = set->n_udp;
+		for (; i < set->n_all && set->all[i].owner == worker; i++)
+			fill_one(set, config, &set->all[i]);
 	}
 	return 0;
 }
 
 int socket_set_open(struct socket_set *set, const struct config *config, size_t n_workers,
-	char error[SOCKET_SET_ERROR_MAX])
+	struct estate *estate, char error[SOCKET_SET_ERROR_MAX])
 {
 	int err;
 
 	*set = (struct socket_set){ .n_workers = n_workers };
-	for (size_t i = 0; i < config->n_listeners; i++)
-		*(config->listeners[i].protocol == IPPROTO_UDP ? &set->n_udp : &set->n_binds) +=
-			config->listeners[i].n_binds;
-	set->sockets = calloc(n_workers * set->n_binds + 1, sizeof(*set->sockets));
-	set->udp = calloc(n_workers * set->n_udp + 1, sizeof(*set->udp));
-	if (!set->sockets || !set->udp) {
-		free(set->sockets);
-		free(set->udp);
-		*set = (struct socket_set){ 0 };
-		snprintf(error, SOCKET_SET_ERROR_MAX, "no memory");
-		return -ENOMEM;
-	}
-	for (size_t i = 0; i < n_workers * set->n_binds; i++)
-		set->sockets[i].fd = -1;
-	for (size_t i = 0; i < n_workers * set->n_udp; i++)
-		set->udp[i].fd = -1;
-	err = open_all(set, config, error);
+	snprintf(error, SOCKET_SET_ERROR_MAX, "no memory");
+	err = open_all(set, config, estate, false, error);
+	if (!err)
+		err = fill(set, config);
 	if (err)
 		socket_set_destroy(set);
 	return err;
 }
 
-struct admission_listener *socket_set_row(const struct socket_set *set, size_t worker)
+int socket_set_try(
+	const struct config *config, struct estate *estate, char error[SOCKET_SET_ERROR_MAX])
 {
-	return &set->sockets[worker * set->n_binds];
+	return open_all(NULL, config, estate, true, error);
 }
 
-struct udp_listener *socket_set_udp_row(const struct socket_set *set, size_t worker)
+int socket_set_bequeath(
+	const struct socket_set *set, const struct config *config, struct estate *estate)
 {
-	return &set->udp[worker * set->n_udp];
+	int err = 0;
+
+	for (size_t i = 0; i < set->n_all && !err; i++) {
+		const struct socket_set_one *one = &set->all[i];
+		const struct config_listener *listener = &config->listeners[one->listener];
+		char name[ESTATE_NAME_MAX];
+
+		err = estate_add_fd(
+			estate, name_of(listener, one->bind, one->row, "", name), one->fd);
+		if (!err)
+			err = estate_add_number(estate,
+				name_of(listener, one->bind, one->row, " owner", name),
+				(int64_t)one->owner);
+	}
+	return err;
+}
+
+struct admission_listener *socket_set_tcp(
+	const struct socket_set *set, size_t worker, size_t *ret_n)
+{
+	*ret_n = set->first[worker + 1].tcp - set->first[worker].tcp;
+	return &set->sockets[set->first[worker].tcp];
+}
+
+struct udp_listener *socket_set_udp(const struct socket_set *set, size_t worker, size_t *ret_n)
+{
+	*ret_n = set->first[worker + 1].udp - set->first[worker].udp;
+	return &set->udp[set->first[worker].udp];
 }
 
 void socket_set_close_others(struct socket_set *set, size_t keep)
 {
-	for (size_t w = 0; w < set->n_workers; w++) {
-		struct admission_listener *row = socket_set_row(set, w);
+	for (size_t i = 0; i < set->n_all; i++) {
+		struct socket_set_one *one = &set->all[i];
 
-		for (size_t b = 0; b < set->n_binds && w != keep; b++) {
-			if (row[b].fd >= 0)
-				close(row[b].fd);
-			row[b].fd = -1;
-		}
-		for (size_t b = 0; b < set->n_udp && w != keep; b++) {
-			struct udp_listener *udp = &socket_set_udp_row(set, w)[b];
-
-			if (udp->fd >= 0)
-				close(udp->fd);
-			udp->fd = -1;
-		}
+		if (one->owner == keep || one->fd < 0)
+			continue;
+		close(one->fd);
+		one->fd = -1;
 	}
 }
 
 void socket_set_destroy(struct socket_set *set)
 {
-	if (set->sockets)
-		socket_set_close_others(set, set->n_workers);
+	socket_set_close_others(set, set->n_workers);
+	free(set->all);
 	free(set->sockets);
 	free(set->udp);
+	free(set->first);
 	*set = (struct socket_set){ 0 };
 }

@@ -1,8 +1,9 @@
 /*
- * socket_set - all sockets on which clients arrive: one per bind address and worker.
+ * socket_set - all sockets on which clients arrive: for each bind address a row of them
+ * (SO_REUSEPORT), which are shared out among the workers.
  *
  * They are opened once and stay open as long as the gateway accepts, whatever becomes of the
- * workers.
+ * workers, and of the image that opened them: a later one gets them with its estate.
  */
 #pragma once
 
@@ -10,25 +11,56 @@
 
 #include "admission.h"
 #include "config.h"
+#include "estate.h"
 #include "udp_session.h"
+
+struct socket_set_one {
+	size_t listener; /* index, in the configuration */
+	const struct config_bind *bind;
+	size_t row;
+	size_t owner; /* index of a worker */
+	size_t place; /* in the order of the configuration */
+	int fd;	      /* -1: closed */
+};
+
+/* Where a worker's sockets begin. */
+struct socket_set_first {
+	size_t tcp, udp;
+};
 
 struct socket_set {
 	size_t n_workers;
-	size_t n_binds;			    /* of all TCP listeners */
-	struct admission_listener *sockets; /* n_workers rows of n_binds */
-	size_t n_udp;			    /* binds of all UDP listeners */
-	struct udp_listener *udp;	    /* n_workers rows of n_udp */
+	struct socket_set_one *all;
+	size_t n_all;
+	struct admission_listener *sockets; /* those of a worker one after another */
+	size_t n_sockets;
+	struct udp_listener *udp; /* the same */
+	size_t n_udp;
+	struct socket_set_first *first; /* of each worker, and the end */
+	bool inherited;			/* while it is opened: the row before was */
 };
 
 #define SOCKET_SET_ERROR_MAX 256
 
-/* 0; or a negative errno, and in error what could not be opened and what to do about it. */
+/*
+ * estate: what was left is taken out of it; NULL: nothing was. 0; or a negative errno, and in error
+ * what could not be opened and what to do about it.
+ */
 int socket_set_open(struct socket_set *set, const struct config *config, size_t n_workers,
-	char error[SOCKET_SET_ERROR_MAX]);
+	struct estate *estate, char error[SOCKET_SET_ERROR_MAX]);
+/* Whether that would do, without opening anything for long. */
+int socket_set_try(
+	const struct config *config, struct estate *estate, char error[SOCKET_SET_ERROR_MAX]);
 
-/* The n_binds sockets of one worker, and its n_udp ones. */
-struct admission_listener *socket_set_row(const struct socket_set *set, size_t worker);
-struct udp_listener *socket_set_udp_row(const struct socket_set *set, size_t worker);
+/* Into the estate for the next image. config: the one that it was opened with. 0, or a negative
+ * errno. */
+int socket_set_bequeath(
+	const struct socket_set *set, const struct config *config, struct estate *estate);
+
+/* One worker's sockets. */
+struct admission_listener *socket_set_tcp(
+	const struct socket_set *set, size_t worker, size_t *ret_n);
+struct udp_listener *socket_set_udp(const struct socket_set *set, size_t worker, size_t *ret_n);
 
 /* Closes all but one worker's; keep == n_workers: all of them. */
 void socket_set_close_others(struct socket_set *set, size_t keep);

@@ -38,8 +38,7 @@ static json_t *counters_json(const struct status_facts *facts)
 	for (int i = 0; i < STATS_COUNT; i++) {
 		uint64_t sum = 0;
 
-		if (facts->others)
-			sum += stats_sum(facts->others, 1, (enum stats_counter)i);
+		sum += stats_sum(facts->others, facts->n_others, (enum stats_counter)i);
 		for (size_t w = 0; w < facts->n_workers; w++)
 			sum += stats_sum(facts->workers[w].stats, 1, (enum stats_counter)i);
 		json_object_set_new(

@@ -35,7 +35,8 @@ struct status_facts {
 	uint64_t started_ms;
 	const struct status_worker *workers;
 	size_t n_workers;
-	const struct stats *others; /* of what is no worker; NULL: nothing is */
+	const struct stats *others; /* blocks of what is no worker */
+	size_t n_others;
 };
 
 /* An object; NULL without memory. */

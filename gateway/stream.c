@@ -376,3 +376,31 @@ enum stream_status stream_open(struct stream_pool *pool, struct stream *stream,
 	status = spare_send(pool, stream, to, len + more, ret_error);
 	return status == STREAM_DRY ? STREAM_YIELD : status;
 }
+
+int stream_restore_held(
+	struct stream_pool *pool, struct stream *stream, const void *data, size_t len)
+{
+	assert(!stream_holds(stream));
+	if (len == 0 || len > STREAM_BUFFER_SIZE)
+		return -EINVAL;
+	stream->held = slab_get(&pool->buffers);
+	if (!stream->held)
+		return -ENOMEM;
+	memcpy(stream->held, data, len);
+	stream->held_at = 0;
+	stream->held_len = (uint32_t)len;
+	return 0;
+}
+
+int stream_restore_pipe(
+	struct stream_pool *pool, struct stream *stream, int read_fd, int write_fd, uint32_t len)
+{
+	assert(!stream_holds(stream) && !stream->pipe);
+	if (len == 0)
+		return -EINVAL;
+	stream->pipe = pipe_pool_adopt(&pool->pipes, read_fd, write_fd);
+	if (!stream->pipe)
+		return -ENOMEM;
+	stream->pipe_len = len;
+	return 0;
+}

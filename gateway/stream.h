@@ -97,6 +97,16 @@ static inline uint64_t stream_bytes(const struct stream *stream)
 	return stream->bytes > 0 ? (uint64_t)stream->bytes : 0;
 }
 
+/*
+ * What another process had read and not handed on, into an untouched stream: bytes that are copied,
+ * or a pipe with len bytes in it, which is the stream's from now on. 0; or -ENOMEM, -EINVAL, and
+ * then nothing is taken.
+ */
+int stream_restore_held(
+	struct stream_pool *pool, struct stream *stream, const void *data, size_t len);
+int stream_restore_pipe(
+	struct stream_pool *pool, struct stream *stream, int read_fd, int write_fd, uint32_t len);
+
 /* Whether bytes wait that were read and not yet handed on. */
 bool stream_holds(const struct stream *stream);
 

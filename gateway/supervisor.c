@@ -2,6 +2,8 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -18,29 +20,15 @@
 #include <unistd.h>
 
 #include "access_file.h"
-#include "bans.h"
 #include "broker.h"
-#include "checker.h"
-#include "child.h"
 #include "clock.h"
-#include "control.h"
-#include "control_who.h"
-#include "guard.h"
-#include "hold_keeper.h"
 #include "holder.h"
 #include "journal.h"
-#include "list_keeper.h"
 #include "log.h"
-#include "logger.h"
-#include "loop.h"
-#include "net_keeper.h"
-#include "resolver.h"
-#include "ring.h"
 #include "sandbox.h"
-#include "socket_set.h"
-#include "stats.h"
-#include "status.h"
-#include "udp_shared.h"
+#include "supervisor_child.h"
+#include "supervisor_control.h"
+#include "supervisor_state.h"
 #include "worker.h"
 
 /*
@@ -61,49 +49,7 @@
  * time. The logger goes last: its channel is closed when all workers are gone, and it writes what
  * is left.
  */
-#define RING_SLOTS   4096U /* log and access records that may wait, per worker */
 #define END_GRACE_MS 3000U /* for workers beyond the drain limit, and for the logger */
-
-enum state {
-	STARTING,
-	RUNNING,
-	DRAINING,
-	FAILED, /* the start did not work out */
-};
-
-struct supervisor {
-	const struct config *config;
-	struct loop loop;
-	struct loop_source signals;
-	int signal_fd;
-	enum state state;
-	struct socket_set sockets;
-	struct net_keeper network;
-	bool transparent; /* workers may ask the broker for sockets */
-	struct child *workers;
-	size_t n_workers;
-	struct child logger;
-	struct child holder;
-	struct hold_keeper hold;
-	size_t n_blocks; /* of counters and rings: the workers', and the holder's */
-	int logger_wake_fd;
-	int access_fd;
-	struct ring **rings;
-	struct stats *stats;
-	struct pool_state *pools;
-	struct client_limits *limits; /* NULL: no listener has any */
-	struct list_keeper *lists;
-	struct checker *checker;
-	struct control *control;
-	struct who *who; /* NULL: it is switched off */
-	struct control_who who_command;
-	uint64_t started_ms;
-	struct bans *bans;
-	struct guard *guard;
-	struct resolver *resolver;
-	struct udp_shared udp; /* empty without UDP listeners */
-	struct timer end_timer;
-};
 
 /* ---- helpers ---- */
 
@@ -133,142 +79,12 @@ static void raise_file_limit(void)
 
 static void log_counters(const struct supervisor *supervisor)
 {
-	for (int i = 0; i < STATS_COUNT; i++) {
-		uint64_t sum =
-			stats_sum(supervisor->stats, supervisor->n_blocks, (enum stats_counter)i);
-
-		if (sum)
-			log_info("counter %s %llu", stats_name((enum stats_counter)i),
-				(unsigned long long)sum);
-	}
-	for (size_t i = 0; i < supervisor->n_blocks; i++)
-		if (ring_lost(supervisor->rings[i]))
-			log_info("counter records_lost{worker=%zu} %llu", i,
-				(unsigned long long)ring_lost(supervisor->rings[i]));
+	shared_log(&supervisor->shared);
 	checker_log(supervisor->checker);
 	resolver_log(supervisor->resolver);
 	list_keeper_log(supervisor->lists);
 	control_log(supervisor->control);
 	guard_log(supervisor->guard);
-}
-
-static void close_access_log(struct supervisor *supervisor)
-{
-	if (supervisor->access_fd > STDERR_FILENO)
-		close(supervisor->access_fd);
-	supervisor->access_fd = -1;
-}
-
-/* ---- children ---- */
-
-/* In a new child: lets go of everything that is only the supervisor's. */
-static void leave_supervisor(struct supervisor *supervisor)
-{
-	sigset_t none;
-
-	for (size_t i = 0; i < supervisor->n_workers; i++)
-		if (supervisor->workers[i].channel_fd >= 0)
-			close(supervisor->workers[i].channel_fd);
-	if (supervisor->logger.channel_fd >= 0)
-		close(supervisor->logger.channel_fd);
-	if (supervisor->holder.channel_fd >= 0)
-		close(supervisor->holder.channel_fd);
-	close(supervisor->signal_fd);
-	net_keeper_abandon(&supervisor->network);
-	checker_abandon(supervisor->checker);
-	control_abandon(supervisor->control);
-	guard_abandon(supervisor->guard);
-	resolver_abandon(supervisor->resolver);
-	bans_abandon(supervisor->bans);
-	loop_close(&supervisor->loop);
-	/* A group's signals are the supervisor's to act on; children hear through their channel. */
-	signal(SIGTERM, SIG_IGN);
-	signal(SIGINT, SIG_IGN);
-	signal(SIGHUP, SIG_IGN);
-	signal(SIGUSR1, SIG_IGN);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	/* Not the supervisor's notification socket: only it speaks to systemd. */
-	unsetenv("NOTIFY_SOCKET");
-}
-
-static int worker_child(struct supervisor *supervisor, size_t index, int channel_fd)
-{
-	struct worker_setup setup = {
-		.config = supervisor->config,
-		.index = (uint16_t)index,
-		.channel_fd = channel_fd,
-		.stats = &supervisor->stats[index],
-		.ring = supervisor->rings[index],
-		.ring_wake_fd = supervisor->logger_wake_fd,
-		.log_access = supervisor->config->access_log != LOG_TARGET_OFF,
-		.listeners = socket_set_row(&supervisor->sockets, index),
-		.n_listeners = supervisor->sockets.n_binds,
-		.udp = socket_set_udp_row(&supervisor->sockets, index),
-		.n_udp = supervisor->sockets.n_udp,
-		.udp_shared = supervisor->udp,
-		.pools = supervisor->pools,
-		.who = supervisor->who,
-		.limits = supervisor->limits,
-		.lists = list_keeper_lists(supervisor->lists),
-		.hold_fd = hold_keeper_worker_fd(&supervisor->hold, index),
-		.hold_shared = supervisor->hold.shared,
-	};
-
-	leave_supervisor(supervisor);
-	hold_keeper_leave(&supervisor->hold, (ssize_t)index);
-	close_access_log(supervisor);
-	socket_set_close_others(&supervisor->sockets, index);
-	return worker_run(&setup);
-}
-
-static int logger_child(struct supervisor *supervisor, int channel_fd)
-{
-	struct logger_setup setup = {
-		.config = supervisor->config,
-		.rings = supervisor->rings,
-		.n_rings = supervisor->n_blocks,
-		.wake_fd = supervisor->logger_wake_fd,
-		.channel_fd = channel_fd,
-		.access_fd = supervisor->access_fd,
-	};
-
-	leave_supervisor(supervisor);
-	hold_keeper_leave(&supervisor->hold, -1);
-	socket_set_close_others(&supervisor->sockets, supervisor->n_workers);
-	return logger_run(&setup);
-}
-
-static int holder_child(struct supervisor *supervisor, int channel_fd)
-{
-	const struct holder_setup setup = {
-		.config = supervisor->config,
-		.n_workers = supervisor->n_workers,
-		.link_fds = supervisor->hold.holder_fds,
-		.channel_fd = channel_fd,
-		.epoch = supervisor->hold.epoch,
-		.shared = supervisor->hold.shared,
-		.stats = &supervisor->stats[supervisor->n_workers],
-		.ring = supervisor->rings[supervisor->n_workers],
-		.ring_wake_fd = supervisor->logger_wake_fd,
-	};
-
-	leave_supervisor(supervisor);
-	close_access_log(supervisor);
-	hold_keeper_leave(&supervisor->hold, (ssize_t)supervisor->n_workers);
-	socket_set_close_others(&supervisor->sockets, supervisor->n_workers);
-	return holder_run(&setup);
-}
-
-static int run_child(struct child *child, int channel_fd)
-{
-	struct supervisor *supervisor = child->owner;
-
-	if (child == &supervisor->logger)
-		return logger_child(supervisor, channel_fd);
-	if (child == &supervisor->holder)
-		return holder_child(supervisor, channel_fd);
-	return worker_child(supervisor, child->index, channel_fd);
 }
 
 /* ---- the course of things ---- */
@@ -280,7 +96,10 @@ static size_t children_alive(const struct supervisor *supervisor)
 
 	for (size_t i = 0; i < supervisor->n_workers; i++)
 		n += supervisor->workers[i].pid != 0;
-	return n + (supervisor->holder.pid != 0);
+	n += supervisor->holder.pid != 0;
+	return supervisor->state == FAILED
+		       ? n
+		       : n + predecessors_alive(supervisor->before, PREDECESSOR_WORKER);
 }
 
 static void tell_workers(struct supervisor *supervisor, enum worker_message message)
@@ -298,6 +117,12 @@ static void tell_workers(struct supervisor *supervisor, enum worker_message mess
 	}
 }
 
+static void stop_holding(struct supervisor *supervisor)
+{
+	if (supervisor->hold.loop)
+		hold_keeper_end(&supervisor->hold);
+}
+
 static void start_draining(struct supervisor *supervisor)
 {
 	uint32_t drain_ms = supervisor->config->drain_ms;
@@ -309,8 +134,10 @@ static void start_draining(struct supervisor *supervisor)
 		1000ULL * (drain_ms + 2 * END_GRACE_MS));
 	supervisor->state = DRAINING;
 	loop_timer_cancel(&supervisor->loop, &supervisor->holder.restart);
-	hold_keeper_end(&supervisor->hold);
+	stop_holding(supervisor);
 	tell_workers(supervisor, WORKER_DRAIN);
+	predecessors_tell(supervisor->before, PREDECESSOR_WORKER, WORKER_DRAIN);
+	successor_end(supervisor->successor);
 	/* The workers have taken what was in their queues, or will; new clients are refused. */
 	socket_set_close_others(&supervisor->sockets, supervisor->n_workers);
 	loop_timer_set(&supervisor->loop, &supervisor->end_timer,
@@ -321,7 +148,9 @@ static void start_ending(struct supervisor *supervisor)
 {
 	log_info("ending at once: live flows are reset");
 	tell_workers(supervisor, WORKER_END);
-	hold_keeper_end(&supervisor->hold);
+	if (supervisor->state != FAILED)
+		predecessors_tell(supervisor->before, PREDECESSOR_WORKER, WORKER_END);
+	stop_holding(supervisor);
 	loop_timer_set(
 		&supervisor->loop, &supervisor->end_timer, supervisor->loop.now_ms + END_GRACE_MS);
 }
@@ -335,6 +164,8 @@ static void on_end_due(struct timer *timer)
 			kill(supervisor->workers[i].pid, SIGKILL);
 	if (supervisor->holder.pid)
 		kill(supervisor->holder.pid, SIGKILL);
+	if (supervisor->state != FAILED)
+		predecessors_kill(supervisor->before);
 }
 
 static void announce_bind(const struct supervisor *supervisor,
@@ -351,17 +182,35 @@ static void announce_bind(const struct supervisor *supervisor,
 		listener->accept_proxy.n_from ? ", accept-proxy" : "");
 }
 
+/* The workers of before hand their flows over to ours; what nobody has taken is given up. */
+static void take_over(struct supervisor *supervisor)
+{
+	int *channels = calloc(supervisor->n_workers, sizeof(*channels));
+
+	for (size_t i = 0; channels && i < supervisor->n_workers; i++)
+		channels[i] = supervisor->workers[i].channel_fd;
+	if (channels)
+		predecessors_hand_over(supervisor->before, channels, supervisor->n_workers);
+	free(channels);
+	estate_close_rest(supervisor->setup->estate);
+	successor_settled(supervisor->successor);
+}
+
 static void announce_ready(struct supervisor *supervisor)
 {
+	const struct socket_set *sockets = &supervisor->sockets;
 
 	supervisor->state = RUNNING;
-	for (size_t b = 0; b < supervisor->sockets.n_binds; b++)
-		announce_bind(supervisor, supervisor->sockets.sockets[b].config,
-			supervisor->sockets.sockets[b].bind);
-	for (size_t b = 0; b < supervisor->sockets.n_udp; b++)
-		announce_bind(supervisor, supervisor->sockets.udp[b].config,
-			supervisor->sockets.udp[b].bind);
+	if (supervisor->trying)
+		return;
+	for (size_t i = 0; i < sockets->n_all; i++)
+		if (sockets->all[i].row == 0)
+			announce_bind(supervisor,
+				&supervisor->config->listeners[sockets->all[i].listener],
+				sockets->all[i].bind);
 	log_info("ready: %zu workers", supervisor->n_workers);
+	if (supervisor->setup->estate)
+		take_over(supervisor);
 	sd_notify(0, "READY=1");
 }
 
@@ -403,7 +252,7 @@ static void on_holder_message(struct supervisor *supervisor, char message)
 	else if (supervisor->state == RUNNING)
 		log_info("the holder is up again");
 	else
-		hold_keeper_end(&supervisor->hold);
+		stop_holding(supervisor);
 }
 
 static void on_worker_message(struct loop_source *source, uint32_t events)
@@ -462,16 +311,14 @@ static void holder_died(struct supervisor *supervisor, int status)
 
 static void worker_died(struct supervisor *supervisor, struct child *child, int status)
 {
-	const uint64_t one = 1;
 	char what[48];
 
 	/* It may have been killed between announcing a record and waking the logger. */
-	if (write(supervisor->logger_wake_fd, &one, sizeof(one)) < 0)
-		log_debug("cannot wake the logger: %s", strerror(errno));
+	shared_wake(&supervisor->shared);
 	snprintf(what, sizeof(what), "worker %u", (unsigned)child->index);
 	child_close_channel(child);
 	child->deaths++;
-	who_bury(supervisor->who, child->index, clock_wall_us());
+	who_bury(supervisor->shared.who, child->index, clock_wall_us());
 	if (supervisor->state != DRAINING || status != 0)
 		child_log_death(child, what, status);
 	child->pid = 0;
@@ -485,12 +332,27 @@ static void worker_died(struct supervisor *supervisor, struct child *child, int 
 	}
 }
 
+/* Two cannot have the same clients: that of before leaves first. */
+static void start_holder_if_alone(struct supervisor *supervisor)
+{
+	if (supervisor->hold.wanted && supervisor->holder.pid == 0 && !supervisor->holder.ready &&
+		(supervisor->state == STARTING || supervisor->state == RUNNING) &&
+		predecessors_alive(supervisor->before, PREDECESSOR_HOLDER) == 0)
+		child_start_or_retry(&supervisor->holder);
+}
+
 static void reap_children(struct supervisor *supervisor)
 {
 	int status;
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (successor_reaped(supervisor->successor, pid, status))
+			continue;
+		if (predecessors_reaped(supervisor->before, pid, status)) {
+			start_holder_if_alone(supervisor);
+			continue;
+		}
 		if (pid == supervisor->logger.pid) {
 			logger_died(supervisor, status);
 			continue;
@@ -542,10 +404,63 @@ static void reopen_access_log(struct supervisor *supervisor)
 		return;
 	}
 	stop_logger(supervisor);
-	close_access_log(supervisor);
+	supervisor_child_close_access(supervisor);
 	supervisor->access_fd = fd;
 	child_start_or_retry(&supervisor->logger);
 	log_info("access log opened anew");
+}
+
+/* ---- succession ---- */
+
+static int bequeath_processes(struct supervisor *supervisor, struct estate *estate)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < supervisor->n_workers && !err; i++) {
+		const struct child *worker = &supervisor->workers[i];
+
+		if (worker->pid)
+			err = predecessors_bequeath_own(supervisor->before, estate,
+				PREDECESSOR_WORKER, i, worker->pid, worker->channel_fd);
+	}
+	if (!err && supervisor->logger.pid)
+		err = predecessors_bequeath_own(supervisor->before, estate, PREDECESSOR_LOGGER, 0,
+			supervisor->logger.pid, supervisor->logger.channel_fd);
+	if (!err && supervisor->holder.pid)
+		err = predecessors_bequeath_own(supervisor->before, estate, PREDECESSOR_HOLDER, 0,
+			supervisor->holder.pid, supervisor->holder.channel_fd);
+	return err ? err : predecessors_bequeath(supervisor->before, estate);
+}
+
+/* What the next image is to have; for a trial the names of the sockets are enough. */
+static int bequeath(void *userdata, bool all, struct estate *estate)
+{
+	struct supervisor *supervisor = userdata;
+	int err = socket_set_bequeath(&supervisor->sockets, supervisor->config, estate);
+
+	if (err || !all)
+		return err;
+	err = bequeath_processes(supervisor, estate);
+	if (!err)
+		err = shared_bequeath(&supervisor->shared, estate);
+	if (!err)
+		err = checker_bequeath(supervisor->checker, estate);
+	if (!err)
+		err = estate_add_number(estate, "started_ms", (int64_t)supervisor->started_ms);
+	return err;
+}
+
+static bool is_running(void *userdata)
+{
+	const struct supervisor *supervisor = userdata;
+
+	return supervisor->state == RUNNING;
+}
+
+/* Who asked for a successor may have wanted this alone. */
+static void on_no_successor(void *userdata)
+{
+	reopen_access_log(userdata);
 }
 
 static void on_signal(struct loop_source *source, uint32_t events)
@@ -565,6 +480,11 @@ static void on_signal(struct loop_source *source, uint32_t events)
 			start_draining(supervisor);
 		break;
 	case SIGHUP:
+		/* Who rotates logs waits for no successor. */
+		reopen_access_log(supervisor);
+		(void)successor_begin(supervisor->successor, NULL);
+		break;
+	case SIGUSR2:
 		reopen_access_log(supervisor);
 		break;
 	case SIGUSR1:
@@ -573,74 +493,6 @@ static void on_signal(struct loop_source *source, uint32_t events)
 	default: /* SIGCHLD, of which several may have become one */
 		reap_children(supervisor);
 	}
-}
-
-/* ---- control ---- */
-
-static int run_status(
-	void *userdata, const json_t *args, json_t **ret_result, struct control_error *error)
-{
-	static const char *const states[] = { "starting", "running", "draining", "failed" };
-	const struct supervisor *supervisor = userdata;
-	struct status_worker *workers = calloc(supervisor->n_workers, sizeof(*workers));
-	const struct status_facts facts = {
-		.config = supervisor->config,
-		.pools = supervisor->pools,
-		.state = states[supervisor->state],
-		.now_ms = supervisor->loop.now_ms,
-		.wall_us = clock_wall_us(),
-		.started_ms = supervisor->started_ms,
-		.workers = workers,
-		.n_workers = supervisor->n_workers,
-		.others = &supervisor->stats[supervisor->n_workers],
-	};
-
-	(void)args;
-	(void)error;
-	for (size_t i = 0; workers && i < supervisor->n_workers; i++)
-		workers[i] = (struct status_worker){
-			.pid = supervisor->workers[i].pid,
-			.ready = supervisor->workers[i].pid && supervisor->workers[i].ready,
-			.started_ms = supervisor->workers[i].started_ms,
-			.deaths = supervisor->workers[i].deaths,
-			.records_lost = ring_lost(supervisor->rings[i]),
-			.stats = &supervisor->stats[i],
-		};
-	*ret_result = workers ? status_json(&facts) : NULL;
-	free(workers);
-	if (!*ret_result)
-		return -ENOMEM;
-	json_object_set_new(*ret_result, "control", control_json(supervisor->control));
-	json_object_set_new(*ret_result, "guard", guard_json(supervisor->guard));
-	return 0;
-}
-
-/* Without a socket the gateway works as well; the log says why. */
-static int start_control(struct supervisor *supervisor)
-{
-	const struct control_command status = {
-		.name = "status",
-		.summary = "processes, listeners, pools and counters",
-		.run = run_status,
-		.userdata = supervisor,
-	};
-
-	supervisor->control = control_new(&supervisor->loop);
-	if (!supervisor->control)
-		return -ENOMEM;
-	control_add(supervisor->control, &status);
-	supervisor->who_command = (struct control_who){
-		.config = supervisor->config,
-		.who = supervisor->who,
-		.stats = supervisor->stats,
-		.n_workers = supervisor->n_workers,
-	};
-	control_who_add(supervisor->control, &supervisor->who_command);
-	bans_start(supervisor->bans, supervisor->guard, supervisor->lists, supervisor->control);
-	list_keeper_add_commands(supervisor->lists, supervisor->control);
-	(void)control_open(supervisor->control, supervisor->config->run_directory,
-		supervisor->config->control_group);
-	return 0;
 }
 
 /* ---- start and end ---- */
@@ -654,6 +506,7 @@ static int open_signals(struct supervisor *supervisor)
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
 	sigaddset(&set, SIGUSR1);
+	sigaddset(&set, SIGUSR2);
 	sigaddset(&set, SIGCHLD);
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return -errno;
@@ -687,37 +540,8 @@ static int check_transparent(struct supervisor *supervisor)
 
 static void init_child(struct supervisor *supervisor, struct child *child, size_t index)
 {
-	child_init(child, &supervisor->loop, run_child, on_worker_message, supervisor);
+	child_init(child, &supervisor->loop, supervisor_child_run, on_worker_message, supervisor);
 	child->index = (uint16_t)index;
-}
-
-/* What children share with us and one another. */
-static int make_shared(struct supervisor *supervisor)
-{
-	size_t n = supervisor->n_workers, blocks = n + 1;
-
-	supervisor->workers = calloc(n, sizeof(*supervisor->workers));
-	supervisor->rings = calloc(blocks, sizeof(struct ring *));
-	supervisor->stats = stats_create(blocks);
-	supervisor->pools = pool_state_create(supervisor->config, n);
-	if (!supervisor->workers || !supervisor->rings || !supervisor->stats || !supervisor->pools)
-		return -ENOMEM;
-	if (client_limits_needed(supervisor->config)) {
-		supervisor->limits = client_limits_create(n, supervisor->config->n_listeners);
-		if (!supervisor->limits)
-			return -ENOMEM;
-	}
-	supervisor->n_blocks = blocks;
-	for (size_t i = 0; i < n; i++)
-		init_child(supervisor, &supervisor->workers[i], i);
-	for (size_t i = 0; i < blocks; i++) {
-		supervisor->rings[i] = ring_create(RING_SLOTS);
-		if (!supervisor->rings[i])
-			return -ENOMEM;
-	}
-	supervisor->who = who_create(supervisor->config, n);
-	supervisor->logger_wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	return supervisor->logger_wake_fd < 0 ? -errno : 0;
 }
 
 static int start_guard(struct supervisor *supervisor)
@@ -725,27 +549,35 @@ static int start_guard(struct supervisor *supervisor)
 	supervisor->bans = bans_new(&supervisor->loop, supervisor->config);
 	if (!supervisor->bans)
 		return -ENOMEM;
-	return guard_start(&supervisor->loop, supervisor->config, supervisor->pools,
+	return guard_start(&supervisor->loop, supervisor->config, supervisor->shared.pools,
 		bans_list(supervisor->bans), &supervisor->guard);
 }
 
-static int make_udp_shared(struct supervisor *supervisor)
+/* What an image before this one has left. */
+static int inherit(struct supervisor *supervisor)
 {
-	const char *what = "";
-	int err =
-		udp_shared_open(&supervisor->udp, supervisor->config, supervisor->n_workers, &what);
+	const char end = HOLDER_END;
+	struct estate *estate = supervisor->setup->estate;
+	int64_t started_ms = 0;
+	int err;
 
+	if (!estate)
+		return 0;
+	err = successor_inherit(supervisor->successor, estate);
+	if (!err)
+		err = predecessors_inherit(supervisor->before, estate);
 	if (err)
-		log_error("UDP listeners cannot have %s: %s", what, strerror(-err));
-	else if (supervisor->udp.ports && supervisor->udp.icmp.fd6 < 0)
-		log_warning("clients of UDP listeners get no ICMP errors: CAP_NET_RAW is needed");
-	return err;
+		return err;
+	predecessors_tell(supervisor->before, PREDECESSOR_HOLDER, end);
+	if (estate_get_number(estate, "started_ms", &started_ms) == 0 && started_ms >= 0)
+		supervisor->started_ms = (uint64_t)started_ms;
+	return 0;
 }
 
-static int supervisor_start(struct supervisor *supervisor)
+/* What can be found out before anything is opened. */
+static int check(struct supervisor *supervisor)
 {
 	const struct config *config = supervisor->config;
-	char error[SOCKET_SET_ERROR_MAX];
 	int err;
 
 	if (geteuid() == 0 && sandbox_check_user(config->user) < 0) {
@@ -760,52 +592,94 @@ static int supervisor_start(struct supervisor *supervisor)
 		return err;
 	}
 	err = check_transparent(supervisor);
-	if (!err)
-		err = list_keeper_start(&supervisor->loop, config, &supervisor->lists);
-	if (err)
-		return err;
-	err = make_shared(supervisor);
-	/* From the first moment that there are sockets, nobody gets to them who is banned. */
-	if (!err)
-		err = start_guard(supervisor);
-	if (err) {
-		log_error("cannot start: %s", strerror(-err));
-		return err;
-	}
-	err = socket_set_open(&supervisor->sockets, config, supervisor->n_workers, error);
-	if (err) {
-		log_error("%s", error);
-		return err;
-	}
-	err = make_udp_shared(supervisor);
-	if (err)
-		return err;
-	/* A signal to end waits until what is being set up can be taken away again. */
-	err = open_signals(supervisor);
-	if (err)
-		return err;
+	return err ? err : list_keeper_start(&supervisor->loop, config, &supervisor->lists);
+}
+
+/* All that serves, but for processes. */
+static int start_services(struct supervisor *supervisor)
+{
+	const struct config *config = supervisor->config;
+	int err;
+
 	/* Whoever is led to our sockets from now on finds them open. */
 	err = net_keeper_start(&supervisor->network, &supervisor->loop, config);
 	if (err)
 		return err;
-	err = checker_start(&supervisor->loop, config, supervisor->pools, &supervisor->checker);
+	err = checker_start(&supervisor->loop, config, supervisor->shared.pools,
+		supervisor->setup->estate, &supervisor->checker);
 	if (!err)
 		err = resolver_start(
-			&supervisor->loop, config, supervisor->pools, &supervisor->resolver);
+			&supervisor->loop, config, supervisor->shared.pools, &supervisor->resolver);
 	if (!err)
-		err = start_control(supervisor);
+		err = supervisor_control_start(supervisor);
 	if (!err)
 		err = hold_keeper_init(&supervisor->hold, &supervisor->loop, config,
-			supervisor->n_workers, supervisor->pools->n_backends);
-	if (!err)
-		err = child_start(&supervisor->logger);
+			supervisor->n_workers, supervisor->shared.pools->n_backends);
+	return err;
+}
+
+static int start_processes(struct supervisor *supervisor)
+{
+	int err = child_start(&supervisor->logger);
+
 	for (size_t i = 0; i < supervisor->n_workers && !err; i++)
 		err = child_start(&supervisor->workers[i]);
-	if (!err && supervisor->hold.wanted)
-		err = child_start(&supervisor->holder);
+	if (!err)
+		start_holder_if_alone(supervisor);
 	if (err)
 		log_error("cannot start: %s", strerror(-err));
 	return err;
+}
+
+/* Who is served with what, before there are sockets. */
+static int prepare(struct supervisor *supervisor)
+{
+	int err;
+
+	err = shared_make(&supervisor->shared, supervisor->config, supervisor->n_workers);
+	if (err)
+		return err;
+	supervisor->workers = calloc(supervisor->n_workers, sizeof(*supervisor->workers));
+	if (!supervisor->workers)
+		return -ENOMEM;
+	for (size_t i = 0; i < supervisor->n_workers; i++)
+		init_child(supervisor, &supervisor->workers[i], i);
+	if (supervisor->setup->estate)
+		shared_inherit(&supervisor->shared, supervisor->setup->estate);
+	return 0;
+}
+
+static int open_sockets(struct supervisor *supervisor)
+{
+	char error[SOCKET_SET_ERROR_MAX];
+	int err = socket_set_open(&supervisor->sockets, supervisor->config, supervisor->n_workers,
+		supervisor->setup->estate, error);
+
+	if (err)
+		log_error("%s", error);
+	return err;
+}
+
+static int supervisor_start(struct supervisor *supervisor)
+{
+	int err;
+
+	err = check(supervisor);
+	if (!err)
+		err = inherit(supervisor);
+	if (!err)
+		err = prepare(supervisor);
+	/* From the first moment that there are sockets, nobody gets to them who is banned. */
+	if (!err)
+		err = start_guard(supervisor);
+	if (!err)
+		err = open_sockets(supervisor);
+	/* A signal to end waits until what is being set up can be taken away again. */
+	if (!err)
+		err = open_signals(supervisor);
+	if (!err)
+		err = start_services(supervisor);
+	return err ? err : start_processes(supervisor);
 }
 
 static void supervisor_cleanup(struct supervisor *supervisor)
@@ -819,54 +693,70 @@ static void supervisor_cleanup(struct supervisor *supervisor)
 		for (size_t i = 0; i < supervisor->n_workers; i++)
 			child_close_channel(&supervisor->workers[i]);
 	socket_set_destroy(&supervisor->sockets);
-	udp_shared_close(&supervisor->udp);
 	net_keeper_stop(&supervisor->network);
 	resolver_stop(supervisor->resolver);
 	checker_stop(supervisor->checker);
 	control_free(supervisor->control);
+	successor_free(supervisor->successor);
+	predecessors_free(supervisor->before);
 	guard_stop(supervisor->guard);
 	bans_free(supervisor->bans);
-	close_access_log(supervisor);
-	if (supervisor->rings)
-		for (size_t i = 0; i < supervisor->n_blocks; i++)
-			ring_destroy(supervisor->rings[i]);
-	stats_destroy(supervisor->stats, supervisor->n_workers + 1);
-	pool_state_destroy(supervisor->pools);
-	who_destroy(supervisor->who);
-	client_limits_destroy(supervisor->limits);
+	supervisor_child_close_access(supervisor);
+	shared_destroy(&supervisor->shared);
 	list_keeper_stop(supervisor->lists);
-	free(supervisor->rings);
 	free(supervisor->workers);
-	if (supervisor->logger_wake_fd >= 0)
-		close(supervisor->logger_wake_fd);
 	if (supervisor->signal_fd >= 0)
 		close(supervisor->signal_fd);
 	loop_close(&supervisor->loop);
 }
 
-int supervisor_run(const struct config *config)
+static int init(struct supervisor *supervisor, const struct supervisor_setup *setup)
 {
-	struct supervisor supervisor = {
-		.config = config,
-		.n_workers = worker_count(config),
-		.signal_fd = -1,
-		.logger_wake_fd = -1,
-		.access_fd = -1,
+	const struct successor_setup successor = {
+		.path = setup->path,
+		.config_fd = setup->config_fd,
+		.argv = setup->argv,
+		.bequeath = bequeath,
+		.on_failure = on_no_successor,
+		.is_possible = is_running,
+		.before = &supervisor->before,
+		.userdata = supervisor,
 	};
 	int err;
 
-	if (config->log == LOG_TARGET_JOURNAL)
+	*supervisor = (struct supervisor){
+		.setup = setup,
+		.config = setup->config,
+		.n_workers = worker_count(setup->config),
+		.signal_fd = -1,
+		.shared.wake_fd = -1,
+		.access_fd = -1,
+	};
+	err = loop_init(&supervisor->loop);
+	if (err)
+		return err;
+	supervisor->started_ms = supervisor->loop.now_ms;
+	init_child(supervisor, &supervisor->logger, 0);
+	init_child(supervisor, &supervisor->holder, 0);
+	timer_init(&supervisor->end_timer, on_end_due);
+	supervisor->before = predecessors_new(&supervisor->loop);
+	supervisor->successor = successor_new(&supervisor->loop, &successor);
+	return supervisor->before && supervisor->successor ? 0 : -ENOMEM;
+}
+
+int supervisor_run(const struct supervisor_setup *setup)
+{
+	struct supervisor supervisor;
+	int err;
+
+	if (setup->config->log == LOG_TARGET_JOURNAL)
 		log_set_sink(journal_log, NULL);
 	raise_file_limit();
-	err = loop_init(&supervisor.loop);
+	err = init(&supervisor, setup);
 	if (err) {
 		log_error("cannot start: %s", strerror(-err));
 		return EXIT_FAILURE;
 	}
-	supervisor.started_ms = supervisor.loop.now_ms;
-	init_child(&supervisor, &supervisor.logger, 0);
-	init_child(&supervisor, &supervisor.holder, 0);
-	timer_init(&supervisor.end_timer, on_end_due);
 	err = supervisor_start(&supervisor);
 	while (!err && (supervisor.state == STARTING || supervisor.state == RUNNING ||
 			       children_alive(&supervisor) > 0))
@@ -877,6 +767,47 @@ int supervisor_run(const struct config *config)
 	}
 	if (supervisor.state == FAILED)
 		err = -EIO;
+	if (err && setup->estate)
+		successor_fall_back(supervisor.successor,
+			"it could not start; its own lines in the log say why");
+	supervisor_cleanup(&supervisor);
+	return err ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* Workers that have no clients: as far as they get, their successors get. */
+static int try_start(struct supervisor *supervisor)
+{
+	char error[SOCKET_SET_ERROR_MAX];
+	int err;
+
+	supervisor->trying = true;
+	err = check(supervisor);
+	if (err)
+		return err;
+	err = socket_set_try(supervisor->config, supervisor->setup->estate, error);
+	if (err) {
+		log_error("%s", error);
+		return err;
+	}
+	err = open_signals(supervisor);
+	if (!err)
+		err = prepare(supervisor);
+	if (!err)
+		err = start_processes(supervisor);
+	while (!err && supervisor->state == STARTING)
+		err = loop_run_once(&supervisor->loop, true);
+	return supervisor->state == RUNNING ? err : -EIO;
+}
+
+int supervisor_try(const struct supervisor_setup *setup)
+{
+	struct supervisor supervisor;
+	int err;
+
+	raise_file_limit();
+	err = init(&supervisor, setup);
+	if (!err)
+		err = try_start(&supervisor);
 	supervisor_cleanup(&supervisor);
 	return err ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "embedded.h"
 
@@ -102,4 +103,21 @@ int target_set_pick(struct target_set *set, const struct config_listener *listen
 		return -ELOOP;
 	*ret_target = target;
 	return 0;
+}
+
+struct pool *target_set_find(const struct target_set *set, const char *pool,
+	const struct sockaddr_any *addr, uint16_t *ret_backend)
+{
+	for (size_t i = 0; i < set->n_pools; i++) {
+		struct pool *found = &set->pools[i];
+
+		if (strcmp(found->config->name, pool) != 0)
+			continue;
+		for (size_t b = 0; b < found->config->n_backends; b++)
+			if (pool_state_is_at(found->state, found->index, b, addr)) {
+				*ret_backend = (uint16_t)b;
+				return found;
+			}
+	}
+	return NULL;
 }

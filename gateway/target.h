@@ -46,3 +46,10 @@ int target_set_pick(struct target_set *set, const struct config_listener *listen
 int target_pick(const struct config_listener *listener, const struct config_bind *bind,
 	struct pool *pools, const struct sockaddr_any *local, const struct pool_request *request,
 	struct target *ret_target);
+
+/*
+ * The pool of that name, if one of its backends has or had this address: that one in ret_backend.
+ * NULL: there is none.
+ */
+struct pool *target_set_find(const struct target_set *set, const char *pool,
+	const struct sockaddr_any *addr, uint16_t *ret_backend);

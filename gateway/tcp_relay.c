@@ -743,6 +743,53 @@ int tcp_relay_take(void *userdata, const struct admission_listener *listener, in
 	return 0;
 }
 
+/* ---- from process to process ---- */
+
+void tcp_relay_release(struct tcp_relay *relay, struct flow *flow)
+{
+	assert(flow->state == FLOW_RELAYING);
+	for (int i = 0; i < FLOW_SIDES; i++) {
+		struct flow_side *side = &flow->side[i];
+
+		/* The other process's copy keeps the socket open, and with it the watch. */
+		loop_remove(relay->loop, side->end.fd);
+		close(side->end.fd);
+		side->end.fd = -1;
+		stream_drop(&relay->streams, &side->stream);
+	}
+	flow_discard(relay->flows, flow);
+}
+
+/* The flow is the relay's. */
+static void attach(struct tcp_relay *relay, struct flow *flow)
+{
+	flow->side[FLOW_CLIENT].source.on_event = on_client_event;
+	flow->side[FLOW_BACKEND].source.on_event = on_backend_event;
+	timer_init(&flow->timer, on_due);
+	flow->owner = relay;
+}
+
+void tcp_relay_abort(struct tcp_relay *relay, struct flow *flow)
+{
+	attach(relay, flow);
+	finish(relay, flow, ACCESS_LOG_ERROR, ACCESS_LOG_BY_GATEWAY);
+}
+
+int tcp_relay_resume(struct tcp_relay *relay, struct flow *flow)
+{
+	int err = 0;
+
+	attach(relay, flow);
+	flow->state = FLOW_RELAYING;
+	set_relay_timer(relay, flow);
+	/* Whatever each socket is ready for is told at once, as it is new to this loop. */
+	for (int i = 0; i < FLOW_SIDES && !err; i++)
+		err = loop_add(relay->loop, flow->side[i].end.fd, EVENTS, &flow->side[i].source);
+	if (err)
+		finish(relay, flow, ACCESS_LOG_ERROR, ACCESS_LOG_BY_GATEWAY);
+	return err;
+}
+
 /* ---- the relay as a whole ---- */
 
 /* Says, now and then, that a limit slows flows down. */

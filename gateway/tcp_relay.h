@@ -55,6 +55,20 @@ void tcp_relay_destroy(struct tcp_relay *relay);
 int tcp_relay_take(void *relay, const struct admission_listener *listener, int client_fd,
 	const struct sockaddr_any *client, int backend_fd);
 
+/*
+ * A relaying flow leaves for another process, which has been sent copies of its sockets and all
+ * that is known of it: nothing is said on the wire.
+ */
+void tcp_relay_release(struct tcp_relay *relay, struct flow *flow);
+/*
+ * A flow that has come from another process: made by flow_new() for its listener, with its sockets,
+ * streams, ends and times; its owner, events and timer are set here. 0; or a negative errno, and
+ * then it has been reset.
+ */
+int tcp_relay_resume(struct tcp_relay *relay, struct flow *flow);
+/* One that cannot go on before it was resumed: reset. */
+void tcp_relay_abort(struct tcp_relay *relay, struct flow *flow);
+
 /* Called between batches of events: goes on with flows that had to let others come first. */
 void tcp_relay_turns(struct tcp_relay *relay);
 

@@ -530,23 +530,37 @@ void udp_relay_drain(struct udp_relay *relay)
 	udp_sessions_drain(&relay->sessions);
 }
 
-static int watch_listeners(struct udp_relay *relay, struct udp_listener *listeners, size_t n)
+static void set_listeners(struct udp_relay *relay, struct udp_listener *listeners, size_t n)
 {
 	relay->listeners = listeners;
 	for (; relay->n_listeners < n; relay->n_listeners++) {
 		struct udp_listener *listener = &listeners[relay->n_listeners];
-		int err;
 
 		listener->source.on_event = on_datagrams;
 		listener->owner = relay;
 		list_init(&listener->fresh);
 		list_init(&listener->confirmed);
 		listener->drops = udp_batch_drops(listener->fd);
-		err = loop_add(relay->sessions.loop, listener->fd, EPOLLIN, &listener->source);
-		if (err)
-			return err;
 	}
-	return 0;
+}
+
+int udp_relay_start(struct udp_relay *relay)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < relay->n_listeners && !err; i++)
+		err = loop_add(relay->sessions.loop, relay->listeners[i].fd, EPOLLIN,
+			&relay->listeners[i].source);
+	return err;
+}
+
+void udp_relay_leave(struct udp_relay *relay)
+{
+	for (size_t i = 0; i < relay->n_listeners; i++)
+		loop_remove(relay->sessions.loop, relay->listeners[i].fd);
+	while (relay->n_newcomers > 0)
+		welcome_some(relay, NEWCOMERS_A_TURN);
+	send_answers(relay);
 }
 
 int udp_relay_init(struct udp_relay *relay, const struct udp_sessions *setup,
@@ -572,7 +586,7 @@ int udp_relay_init(struct udp_relay *relay, const struct udp_sessions *setup,
 	if (!err)
 		err = udp_sessions_init(&relay->sessions);
 	if (!err)
-		err = watch_listeners(relay, listeners, n_listeners);
+		set_listeners(relay, listeners, n_listeners);
 	if (err) {
 		udp_relay_destroy(relay);
 		return err;

@@ -40,6 +40,11 @@ struct udp_relay {
 int udp_relay_init(struct udp_relay *relay, const struct udp_sessions *setup,
 	const struct udp_shared *shared, struct udp_listener *listeners, size_t n_listeners);
 
+/* Receives from now on. 0 or a negative errno. */
+int udp_relay_start(struct udp_relay *relay);
+/* Receives no more: what comes waits in the sockets, for another process. Sessions go on. */
+void udp_relay_leave(struct udp_relay *relay);
+
 /* Ends what still lives. Takes a zeroed one. */
 void udp_relay_destroy(struct udp_relay *relay);
 

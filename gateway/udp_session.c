@@ -48,8 +48,8 @@ static uint64_t deadline(const struct udp_sessions *sessions, const struct flow 
 	return flow->active_ms + ms;
 }
 
-void udp_session_end(struct udp_sessions *sessions, struct flow *flow, enum access_log_end end,
-	enum access_log_by by)
+/* Nobody finds it any more. */
+static void forget(struct udp_sessions *sessions, struct flow *flow)
 {
 	struct flow_session *session = &flow->session;
 
@@ -58,12 +58,26 @@ void udp_session_end(struct udp_sessions *sessions, struct flow *flow, enum acce
 		close(session->fd);
 		session->fd = -1;
 	}
-	if (sockaddr_port(&flow->source) != 0)
-		port_pool_give(&sessions->ports[session->port_pool], sockaddr_port(&flow->source),
-			sessions->loop->now_ms);
 	session_table_remove(flow);
 	list_remove(&session->by_idle);
+}
+
+void udp_session_end(struct udp_sessions *sessions, struct flow *flow, enum access_log_end end,
+	enum access_log_by by)
+{
+	forget(sessions, flow);
+	if (sockaddr_port(&flow->source) != 0 && flow->session.port_pool < sessions->n_ports)
+		port_pool_give(&sessions->ports[flow->session.port_pool],
+			sockaddr_port(&flow->source), sessions->loop->now_ms);
 	flow_end(sessions->flows, flow, end, by);
+}
+
+void udp_session_release(struct udp_sessions *sessions, struct flow *flow)
+{
+	/* The other process's copy keeps the socket open, and with it the watch. */
+	loop_remove(sessions->loop, flow->session.fd);
+	forget(sessions, flow);
+	flow_discard(sessions->flows, flow);
 }
 
 static void on_due(struct timer *timer)
@@ -437,6 +451,55 @@ static struct flow *begin(struct udp_sessions *sessions, struct udp_listener *li
 	}
 	loop_timer_set(sessions->loop, &flow->timer, deadline(sessions, flow));
 	return flow;
+}
+
+/* The port that it has brought along is not to be given to another. */
+static void keep_port(struct udp_sessions *sessions, struct flow *flow)
+{
+	bool chosen = flow->pool && flow->pool->config->n_sources > 0;
+	struct sockaddr_any addr = flow->source;
+	uint16_t port = sockaddr_port(&flow->source);
+	size_t index;
+
+	sockaddr_set_port(&addr, 0);
+	index = udp_ports_find(sessions->shared_ports, chosen ? &addr : NULL);
+	flow->session.port_pool = UDP_SESSION_NO_POOL;
+	if (index < sessions->n_ports && port_pool_has(&sessions->ports[index], port)) {
+		port_pool_claim(&sessions->ports[index], port);
+		flow->session.port_pool = (uint16_t)index;
+	}
+}
+
+void udp_session_abort(struct udp_sessions *sessions, struct flow *flow)
+{
+	close(flow->session.fd);
+	flow->session.fd = -1;
+	timer_init(&flow->timer, on_due);
+	flow_end(sessions->flows, flow, ACCESS_LOG_ERROR, ACCESS_LOG_BY_GATEWAY);
+}
+
+int udp_session_resume(
+	struct udp_sessions *sessions, struct udp_listener *listener, struct flow *flow)
+{
+	int err;
+
+	timer_init(&flow->timer, on_due);
+	flow->owner = sessions;
+	flow->state = FLOW_RELAYING;
+	flow->session.at = listener;
+	flow->session.source.on_event = sessions->on_event;
+	flow->session.moved_ms = sessions->loop->now_ms;
+	flow_keep_place(sessions->flows, flow, listener->index);
+	keep_port(sessions, flow);
+	session_table_add(&sessions->table, flow);
+	list_append(flow->session.confirmed ? &listener->confirmed : &listener->fresh,
+		&flow->session.by_idle);
+	err = loop_add(sessions->loop, flow->session.fd, EPOLLIN, &flow->session.source);
+	if (err)
+		udp_session_end(sessions, flow, ACCESS_LOG_ERROR, ACCESS_LOG_BY_GATEWAY);
+	else
+		loop_timer_set(sessions->loop, &flow->timer, deadline(sessions, flow));
+	return err;
 }
 
 /* Whether an answer could reach the sender, and leave from where the datagram was sent to. */

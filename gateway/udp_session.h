@@ -78,5 +78,17 @@ void udp_session_answered(struct udp_sessions *sessions, struct flow *flow);
 /* Ends it, as its server is not there. */
 void udp_session_refused(struct udp_sessions *sessions, struct flow *flow);
 
+/* It lives on in another process, which was sent a copy of its socket. */
+void udp_session_release(struct udp_sessions *sessions, struct flow *flow);
+/*
+ * One that has come from another process: made by flow_new() for its listener, with its socket,
+ * ends, backend, header and times. 0; or a negative errno, and then it has ended.
+ */
+#define UDP_SESSION_NO_POOL UINT16_MAX /* its port is none of ours */
+int udp_session_resume(
+	struct udp_sessions *sessions, struct udp_listener *listener, struct flow *flow);
+/* One that cannot go on before it was resumed. */
+void udp_session_abort(struct udp_sessions *sessions, struct flow *flow);
+
 void udp_session_end(struct udp_sessions *sessions, struct flow *flow, enum access_log_end end,
 	enum access_log_by by);

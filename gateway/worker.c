@@ -10,6 +10,7 @@
 
 #include "broker.h"
 #include "channel.h"
+#include "handover.h"
 #include "log.h"
 #include "loop.h"
 #include "ring_log.h"
@@ -60,6 +61,11 @@ struct worker {
 	struct timer stock_timer; /* asks again when none were to be had */
 	bool transparent;	  /* a listener needs the stock */
 	struct limits limits;
+	struct handover_giver giver;
+	struct handover_taker *takers; /* an array */
+	size_t n_takers;
+	struct tcp_handover_retired retired;
+	size_t datagrams_elsewhere; /* processes that have not left the datagrams to us */
 	bool draining;
 	bool ending;
 };
@@ -139,6 +145,110 @@ static void start_drain(struct worker *worker)
 		worker->loop.now_ms + worker->setup->config->drain_ms);
 }
 
+/* ---- succession ---- */
+
+static void close_all(const int *fds, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		close(fds[i]);
+}
+
+/* Lets a successor have all flows; those that it does not take may finish here. */
+static void start_leaving(struct worker *worker, int fd)
+{
+	int err;
+
+	if (worker->draining) {
+		close(fd);
+		return;
+	}
+	worker->draining = true;
+	admission_leave(&worker->admission);
+	loop_timer_set(&worker->loop, &worker->drain_timer,
+		worker->loop.now_ms + worker->setup->config->drain_ms);
+	err = handover_give(&worker->giver, &worker->loop, &worker->relay,
+		worker->setup->n_udp > 0 ? &worker->udp : NULL, fd);
+	if (err)
+		log_error("cannot hand over flows: %s", strerror(-err));
+}
+
+/* As long as somebody takes them. */
+static void go_on_leaving(struct worker *worker)
+{
+	bool was_giving = worker->giver.fd >= 0;
+
+	handover_give_more(&worker->giver);
+	if (was_giving && worker->giver.fd < 0 && worker->setup->n_udp > 0)
+		udp_relay_drain(&worker->udp);
+}
+
+/* One of those before us receives no more. */
+static void on_datagrams_left(void *userdata)
+{
+	struct worker *worker = userdata;
+	int err;
+
+	if (worker->datagrams_elsewhere == 0 || --worker->datagrams_elsewhere > 0 ||
+		worker->setup->n_udp == 0)
+		return;
+	err = udp_relay_start(&worker->udp);
+	if (err)
+		log_error("datagrams cannot be received: %s", strerror(-err));
+}
+
+static size_t room_for_taker(void *userdata)
+{
+	return room_for_connections(userdata);
+}
+
+static int start_inheriting(struct worker *worker, const int *fds, size_t n)
+{
+	int err = 0;
+
+	worker->takers = calloc(n + 1, sizeof(*worker->takers));
+	if (!worker->takers)
+		return -ENOMEM;
+	worker->datagrams_elsewhere = n + 1;
+	for (; worker->n_takers < n && !err; worker->n_takers++) {
+		struct handover_taker *taker = &worker->takers[worker->n_takers];
+
+		*taker = (struct handover_taker){
+			.loop = &worker->loop,
+			.tcp = &worker->relay,
+			.udp = worker->setup->n_udp > 0 ? &worker->udp : NULL,
+			.retired = &worker->retired,
+			.room = room_for_taker,
+			.on_datagrams = on_datagrams_left,
+			.userdata = worker,
+		};
+		err = handover_take(taker, fds[worker->n_takers]);
+	}
+	on_datagrams_left(worker); /* nobody more is to come */
+	return err;
+}
+
+static void on_inherit(struct worker *worker, const int *fds, size_t n)
+{
+	int err = worker->takers ? -EALREADY : start_inheriting(worker, fds, n);
+
+	if (err)
+		log_error("cannot take over flows: %s", strerror(-err));
+	if (err == -EALREADY || err == -ENOMEM)
+		close_all(fds, n);
+}
+
+static void stop_succession(struct worker *worker)
+{
+	handover_give_end(&worker->giver);
+	for (size_t i = 0; i < worker->n_takers; i++)
+		handover_take_end(&worker->takers[i]);
+	free(worker->takers);
+	worker->takers = NULL;
+	worker->n_takers = 0;
+}
+
+/* ---- transparent sockets ---- */
+
 /* Keeps the stock of transparent sockets from running out. */
 static void replenish_stock(struct worker *worker)
 {
@@ -179,12 +289,6 @@ static void on_sockets(struct worker *worker, const int *fds, size_t n)
 			suppressed);
 }
 
-static void close_all(const int *fds, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		close(fds[i]);
-}
-
 static void on_channel(struct loop_source *source, uint32_t events)
 {
 	struct worker *worker = list_entry(source, struct worker, channel);
@@ -204,6 +308,15 @@ static void on_channel(struct loop_source *source, uint32_t events)
 	switch (message) {
 	case WORKER_SOCKETS:
 		on_sockets(worker, fds, n_fds);
+		return;
+	case WORKER_HANDOVER:
+		if (n_fds == 1) {
+			start_leaving(worker, fds[0]);
+			return;
+		}
+		break;
+	case WORKER_INHERIT:
+		on_inherit(worker, fds, n_fds);
 		return;
 	case WORKER_DRAIN:
 		start_drain(worker);
@@ -264,7 +377,10 @@ static int start_relays(struct worker *worker)
 	if (err || setup->n_udp == 0)
 		return err;
 	err = udp_relay_init(&worker->udp, &sessions, &setup->udp_shared, setup->udp, setup->n_udp);
+	if (!err && !setup->succeeds)
+		err = udp_relay_start(&worker->udp);
 	if (err) {
+		udp_relay_destroy(&worker->udp);
 		tcp_relay_destroy(&worker->relay);
 		target_set_destroy(&worker->targets);
 	}
@@ -273,10 +389,12 @@ static int start_relays(struct worker *worker)
 
 static void stop_relays(struct worker *worker)
 {
+	stop_succession(worker);
 	udp_relay_destroy(&worker->udp);
 	tcp_relay_destroy(&worker->relay);
 	flow_table_reap(&worker->flows);
 	flow_table_destroy(&worker->flows);
+	tcp_handover_retired_destroy(&worker->retired);
 	target_set_destroy(&worker->targets);
 }
 
@@ -346,8 +464,10 @@ static int worker_loop(struct worker *worker)
 		if (worker->setup->n_udp > 0)
 			udp_relay_turn(&worker->udp);
 		tcp_relay_turns(&worker->relay);
+		go_on_leaving(worker);
 		flow_table_reap(&worker->flows);
-		if (worker->draining && flow_table_live(&worker->flows) == 0)
+		if (worker->draining && flow_table_live(&worker->flows) == 0 &&
+			!udp_relay_busy(&worker->udp))
 			break;
 		admission_update(&worker->admission, room_for_connections(worker));
 		tcp_relay_set_room(&worker->relay, room_for_connections(worker));
@@ -359,13 +479,14 @@ static int worker_loop(struct worker *worker)
 int worker_run(const struct worker_setup *setup)
 {
 	const char ready = WORKER_READY;
-	struct worker worker = { .setup = setup };
+	struct worker worker = { .setup = setup, .giver.fd = -1 };
 	int err;
 
 	worker.log = (struct ring_log){ .ring = setup->ring, .wake_fd = setup->ring_wake_fd };
 	/* Lines travel to the logger's process: a stuck terminal must not hold up the relay. */
 	ring_log_use(&worker.log);
 	stats_clear_gauges(setup->stats);
+	tcp_handover_retired_init(&worker.retired);
 	err = worker_start(&worker);
 	if (err) {
 		log_error("worker %u cannot start: %s", (unsigned)setup->index, strerror(-err));

@@ -19,6 +19,10 @@
 enum worker_message {
 	WORKER_READY = 'R',   /* to the supervisor: accepting */
 	WORKER_SOCKETS = 'S', /* to the supervisor: more sockets, please; back: here they are */
+	/* To the worker, with one end of a channel: hand your flows over (handover.h), and end. */
+	WORKER_HANDOVER = 'H',
+	/* To a successor, with channels' other ends, maybe none: take over what comes. */
+	WORKER_INHERIT = 'I',
 	WORKER_DRAIN = 'D', /* to the worker: accept no more, end when the flows have, or in time */
 	WORKER_END = 'E',   /* to the worker: reset all flows and end */
 };
@@ -37,6 +41,7 @@ struct worker_setup {
 	size_t n_udp;
 	struct udp_shared udp_shared; /* for these */
 	struct pool_state *pools;
+	bool succeeds;		      /* others have the datagrams until WORKER_INHERIT says more */
 	struct client_limits *limits; /* NULL: there are none */
 	struct who *who;	      /* NULL: it is switched off */
 	const struct client_lists *lists;

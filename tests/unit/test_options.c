@@ -28,7 +28,7 @@ static int parse(const char *const words[], struct options *ret_options, char *e
 	argv[argc] = NULL;
 	memset(error, 'x', CONFIG_ERROR_MAX);
 	*ret_options = (struct options){ 0 };
-	return options_parse(argc, argv, ret_options, error);
+	return options_parse(argc, argv, -1, ret_options, error);
 }
 
 static struct options parsed(const char *const words[])

@@ -1,0 +1,52 @@
+/*
+ * shared - what the processes of a generation share with each other, made before the first fork:
+ * counters, rings, the state of backends, limits, who stood behind which port.
+ *
+ * Counters are in blocks, each with one writer: one for each worker, one for the holder, and one
+ * for what earlier images have counted.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include "client_limits.h"
+#include "config.h"
+#include "estate.h"
+#include "pool_state.h"
+#include "ring.h"
+#include "stats.h"
+#include "udp_shared.h"
+#include "who.h"
+
+struct shared {
+	size_t n_workers;
+	size_t n_blocks;
+	struct stats *stats;
+	struct ring **rings; /* log and access records, one for each block */
+	int wake_fd;	     /* of their reader */
+	struct pool_state *pools;
+	struct who *who;
+	struct client_limits *limits; /* NULL: no listener has any */
+	struct udp_shared udp;	      /* empty without UDP listeners */
+};
+
+/* 0, or a negative errno after a line in the log. */
+int shared_make(struct shared *shared, const struct config *config, size_t n_workers);
+/* Takes one that was never made, with wake_fd -1. */
+void shared_destroy(struct shared *shared);
+
+/* The holder's block. */
+static inline size_t shared_holder(const struct shared *shared)
+{
+	return shared->n_workers;
+}
+
+/* What was counted, from image to image. 0 or a negative errno. */
+int shared_bequeath(const struct shared *shared, struct estate *estate);
+void shared_inherit(struct shared *shared, const struct estate *estate);
+
+/* The reader of the rings looks at them all. */
+void shared_wake(const struct shared *shared);
+
+/* All counters that are not 0, into the log. */
+void shared_log(const struct shared *shared);

@@ -1,0 +1,300 @@
+#include "successor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "config_file.h"
+#include "log.h"
+#include "succession.h"
+
+/*
+ * Theory of operation
+ *
+ *  idle ──successor_begin()──► trial ──ok──► execute ──► (the next image)
+ *                                │              │             │
+ *                                └──not──► idle ◄─failed      └─cannot start─► (this image again)
+ *
+ * The configuration is read once, into an anonymous file: what was tried is what runs, whatever
+ * becomes of the file meanwhile. An image keeps copies of all descriptors that it was left until
+ * its workers are ready, and the program and configuration before it; if it cannot start, it
+ * executes those, which is a succession like any other but for the number "fell back": there is one
+ * such step, not two.
+ */
+struct successor {
+	struct successor_setup setup;
+	struct loop *loop;
+	struct succession trial;
+	struct estate *fallback; /* NULL: there is no way back */
+	char *binary;		 /* the path of this image */
+	char *next_binary;	 /* of the trial */
+	int next_config_fd;	 /* what the trial reads; -1: none */
+	bool failed;		 /* the last one, for a reason */
+	char reason[SUCCESSION_REASON_MAX];
+};
+
+static void on_trial_done(void *userdata, bool ok, const char *reason);
+
+/* Where the image is, so that whatever is there later can be executed; NULL without memory. */
+static char *find_binary(void)
+{
+	char path[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+
+	if (n <= 0)
+		return strdup("/usr/sbin/sixgated");
+	path[n] = '\0';
+	return strdup(path);
+}
+
+struct successor *successor_new(struct loop *loop, const struct successor_setup *setup)
+{
+	struct successor *successor = calloc(1, sizeof(*successor));
+
+	if (!successor)
+		return NULL;
+	successor->setup = *setup;
+	successor->loop = loop;
+	successor->next_config_fd = -1;
+	successor->binary = find_binary();
+	succession_init(&successor->trial, loop, on_trial_done, successor);
+	if (successor->binary)
+		return successor;
+	free(successor);
+	return NULL;
+}
+
+static void close_next_config(struct successor *successor)
+{
+	if (successor->next_config_fd >= 0)
+		close(successor->next_config_fd);
+	successor->next_config_fd = -1;
+}
+
+void successor_settled(struct successor *successor)
+{
+	if (successor->fallback)
+		estate_close_rest(successor->fallback);
+	estate_free(successor->fallback);
+	successor->fallback = NULL;
+}
+
+void successor_abandon(struct successor *successor)
+{
+	if (!successor)
+		return;
+	succession_abandon(&successor->trial);
+	close_next_config(successor);
+	if (successor->fallback)
+		estate_close_rest(successor->fallback);
+}
+
+void successor_end(struct successor *successor)
+{
+	succession_end(&successor->trial);
+}
+
+void successor_free(struct successor *successor)
+{
+	if (!successor)
+		return;
+	successor_end(successor);
+	successor_settled(successor);
+	close_next_config(successor);
+	free(successor->next_binary);
+	free(successor->binary);
+	free(successor);
+}
+
+/* ---- how it goes ---- */
+
+static void fail(struct successor *successor, const char *reason)
+{
+	successor->failed = true;
+	snprintf(successor->reason, sizeof(successor->reason), "%s", reason);
+	log_error("no successor: %s; everything stays as it is", reason);
+	close_next_config(successor);
+	successor->setup.on_failure(successor->setup.userdata);
+	sd_notify(0, "READY=1");
+}
+
+/* What this image is made of, should the next one want it back. */
+static int bequeath_self(const struct successor *successor, struct estate *estate, int *ret_fd)
+{
+	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC), err;
+
+	err = fd < 0 ? -errno : estate_add_fd(estate, "previous binary", fd);
+	if (!err && successor->setup.config_fd >= 0)
+		err = estate_add_fd(estate, "previous config", successor->setup.config_fd);
+	*ret_fd = fd;
+	return err;
+}
+
+/* Does not come back if all goes well. */
+static void execute(struct successor *successor)
+{
+	const struct successor_setup *setup = &successor->setup;
+	struct estate *estate = estate_new();
+	char reason[SUCCESSION_REASON_MAX];
+	int self_fd = -1, err;
+
+	err = estate ? bequeath_self(successor, estate, &self_fd) : -ENOMEM;
+	if (!err)
+		err = setup->bequeath(setup->userdata, true, estate);
+	if (!err) {
+		log_info("the successor is ready to be: executing %s", successor->next_binary);
+		err = succession_execute(
+			successor->next_binary, setup->argv, estate, successor->next_config_fd);
+	}
+	if (self_fd >= 0)
+		close(self_fd);
+	estate_free(estate);
+	snprintf(reason, sizeof(reason), "%.400s: %s", successor->next_binary, strerror(-err));
+	fail(successor, reason);
+}
+
+static void on_trial_done(void *userdata, bool ok, const char *reason)
+{
+	struct successor *successor = userdata;
+
+	if (!ok)
+		fail(successor, reason);
+	else if (successor->setup.is_possible(successor->setup.userdata))
+		execute(successor);
+}
+
+static int begin_trial(struct successor *successor)
+{
+	const struct successor_setup *setup = &successor->setup;
+	struct estate *estate = estate_new();
+	int err = estate ? setup->bequeath(setup->userdata, false, estate) : -ENOMEM;
+
+	if (!err)
+		err = succession_try(&successor->trial, successor->next_binary, setup->argv, estate,
+			successor->next_config_fd);
+	estate_free(estate);
+	return err;
+}
+
+int successor_begin(struct successor *successor, const char *binary)
+{
+	const struct successor_setup *setup = &successor->setup;
+	char error[CONFIG_ERROR_MAX] = "no memory";
+	int err = 0;
+
+	if (successor->trial.pid || !setup->is_possible(setup->userdata))
+		return -EALREADY;
+	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)clock_monotonic_us());
+	successor->failed = false;
+	free(successor->next_binary);
+	successor->next_binary = strdup(binary ? binary : successor->binary);
+	if (!successor->next_binary)
+		err = -ENOMEM;
+	else if (setup->path)
+		err = config_file_snapshot(setup->path, &successor->next_config_fd, error);
+	if (!err) {
+		err = begin_trial(successor);
+		snprintf(
+			error, sizeof(error), "%.400s: %s", successor->next_binary, strerror(-err));
+	}
+	if (err)
+		fail(successor, error);
+	return err;
+}
+
+bool successor_reaped(struct successor *successor, pid_t pid, int status)
+{
+	return succession_reaped(&successor->trial, pid, status);
+}
+
+/* ---- in the next image ---- */
+
+int successor_inherit(struct successor *successor, const struct estate *estate)
+{
+	const char *failure = estate_get_text(estate, "failure");
+
+	if (failure) {
+		successor->failed = true;
+		snprintf(successor->reason, sizeof(successor->reason), "%s", failure);
+	}
+	return estate_copy(estate, &successor->fallback);
+}
+
+void successor_fall_back(struct successor *successor, const char *reason)
+{
+	struct estate *estate = successor->fallback;
+	int binary_fd = estate ? estate_take_fd(estate, "previous binary") : -1;
+	int config_fd = estate ? estate_take_fd(estate, "previous config") : -1;
+	char binary[64];
+	int64_t fell = 0;
+
+	if (binary_fd < 0 || estate_get_number(estate, "fell back", &fell) == 0)
+		return;
+	(void)estate_add_number(estate, "fell back", 1);
+	(void)estate_add_text(estate, "failure", reason);
+	log_error("the image before this one comes back: %s", reason);
+	snprintf(binary, sizeof(binary), "/proc/self/fd/%d", binary_fd);
+	log_error("it cannot be executed: %s",
+		strerror(-succession_execute(binary, successor->setup.argv, estate, config_fd)));
+}
+
+/* ---- commands ---- */
+
+static int run_reload(
+	void *userdata, const json_t *args, json_t **ret_result, struct control_error *error)
+{
+	struct successor *successor = userdata;
+	int err = successor_begin(successor, json_string_value(json_object_get(args, "binary")));
+
+	if (err == -EALREADY)
+		return control_fail(error, err, CONTROL_BUSY,
+			"the gateway is starting, stopping, or at it already: try again");
+	if (err)
+		return control_fail(error, err, CONTROL_FAILED, "%.200s", successor->reason);
+	*ret_result = json_pack("{s:I}", "generation",
+		(json_int_t)predecessors_generation(*successor->setup.before));
+	return *ret_result ? 0 : -ENOMEM;
+}
+
+static int run_generation(
+	void *userdata, const json_t *args, json_t **ret_result, struct control_error *error)
+{
+	const struct successor *successor = userdata;
+	const struct predecessors *before = *successor->setup.before;
+
+	(void)args;
+	(void)error;
+	*ret_result = json_pack("{s:I, s:b, s:s?, s:I, s:s}", "generation",
+		(json_int_t)predecessors_generation(before), "trying", successor->trial.pid != 0,
+		"failure", successor->failed ? successor->reason : NULL, "workers_before",
+		(json_int_t)predecessors_alive(before, PREDECESSOR_WORKER), "release",
+		SIXGATE_VERSION);
+	return *ret_result ? 0 : -ENOMEM;
+}
+
+void successor_add_commands(struct successor *successor, struct control *control)
+{
+	const struct control_command reload = {
+		.name = "reload",
+		.summary = "a successor with the configuration, and the program, as they are now",
+		.needs_write = true,
+		.params = { { .name = "binary", .kind = CONTROL_TEXT } },
+		.run = run_reload,
+		.userdata = successor,
+	};
+	const struct control_command generation = {
+		.name = "generation",
+		.summary = "how many successors there were, and what became of the last one",
+		.run = run_generation,
+		.userdata = successor,
+	};
+
+	control_add(control, &reload);
+	control_add(control, &generation);
+}

@@ -1,0 +1,74 @@
+#include "supervisor_control.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "clock.h"
+#include "status.h"
+
+static int run_status(
+	void *userdata, const json_t *args, json_t **ret_result, struct control_error *error)
+{
+	static const char *const states[] = { "starting", "running", "draining", "failed" };
+	const struct supervisor *supervisor = userdata;
+	struct status_worker *workers = calloc(supervisor->n_workers, sizeof(*workers));
+	const struct status_facts facts = {
+		.config = supervisor->config,
+		.pools = supervisor->shared.pools,
+		.state = states[supervisor->state],
+		.now_ms = supervisor->loop.now_ms,
+		.wall_us = clock_wall_us(),
+		.started_ms = supervisor->started_ms,
+		.workers = workers,
+		.n_workers = supervisor->n_workers,
+		.others = &supervisor->shared.stats[supervisor->n_workers],
+		.n_others = supervisor->shared.n_blocks - supervisor->n_workers,
+	};
+
+	(void)args;
+	(void)error;
+	for (size_t i = 0; workers && i < supervisor->n_workers; i++)
+		workers[i] = (struct status_worker){
+			.pid = supervisor->workers[i].pid,
+			.ready = supervisor->workers[i].pid && supervisor->workers[i].ready,
+			.started_ms = supervisor->workers[i].started_ms,
+			.deaths = supervisor->workers[i].deaths,
+			.records_lost = ring_lost(supervisor->shared.rings[i]),
+			.stats = &supervisor->shared.stats[i],
+		};
+	*ret_result = workers ? status_json(&facts) : NULL;
+	free(workers);
+	if (!*ret_result)
+		return -ENOMEM;
+	json_object_set_new(*ret_result, "control", control_json(supervisor->control));
+	json_object_set_new(*ret_result, "guard", guard_json(supervisor->guard));
+	return 0;
+}
+
+int supervisor_control_start(struct supervisor *supervisor)
+{
+	const struct control_command status = {
+		.name = "status",
+		.summary = "processes, listeners, pools and counters",
+		.run = run_status,
+		.userdata = supervisor,
+	};
+
+	supervisor->control = control_new(&supervisor->loop);
+	if (!supervisor->control)
+		return -ENOMEM;
+	control_add(supervisor->control, &status);
+	supervisor->who_command = (struct control_who){
+		.config = supervisor->config,
+		.who = supervisor->shared.who,
+		.stats = supervisor->shared.stats,
+		.n_workers = supervisor->n_workers,
+	};
+	control_who_add(supervisor->control, &supervisor->who_command);
+	bans_start(supervisor->bans, supervisor->guard, supervisor->lists, supervisor->control);
+	list_keeper_add_commands(supervisor->lists, supervisor->control);
+	successor_add_commands(supervisor->successor, supervisor->control);
+	(void)control_open(supervisor->control, supervisor->config->run_directory,
+		supervisor->config->control_group);
+	return 0;
+}

@@ -1,0 +1,10 @@
+/*
+ * supervisor_control - the supervisor's control socket with all its commands, and "status", which
+ * is its own.
+ */
+#pragma once
+
+#include "supervisor_state.h"
+
+/* Without a socket the gateway works as well; the log says why. 0 or -ENOMEM. */
+int supervisor_control_start(struct supervisor *supervisor);

@@ -1,0 +1,345 @@
+"""A new configuration, a new program: one image of the supervisor after the other, and nobody notices."""
+
+import contextlib
+import itertools
+import json
+import os
+import re
+import signal
+import socket
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+from netload import EchoServer, Load
+from netsite import BACKENDS, GATEWAY6, SERVER4, build_dir, wait_until
+from wire import (Pair, access_records, background, ends_in_reset, read_exactly, read_header, receive_stream,
+                  reset, send_stream)
+
+PORT, FRONT, DATAGRAMS = 8000, 80, 53
+MIB = 1 << 20
+
+
+@pytest.fixture
+def server(site):
+    made = EchoServer(site.server, BACKENDS[0], PORT)
+    yield made
+    made.close()
+
+
+def config(site, more="", pool=f'backend "{BACKENDS[0]}:{PORT}" {{}}', workers=2, listener=""):
+    return f"""run-directory = "{site.dir}/run"
+        workers = {workers}
+        drain = 5s
+        listener "l" {{ bind = "*:{FRONT}" pool = "p" {listener} }}
+        pool "p" {{ {pool} }}
+        {more}
+    """
+
+
+def load(site, n=20):
+    return Load(site, lambda: itertools.repeat((GATEWAY6, FRONT)), n)
+
+
+def ready(daemon):
+    return len(re.findall(r"ready: \d+ workers", daemon.errors()))
+
+
+def workers_of(daemon):
+    return [pid for pid in daemon.pids() if pid != daemon.pid]
+
+
+def reload(daemon):
+    before = ready(daemon)
+    daemon.kill(signal.SIGHUP)
+    try:
+        wait_until(lambda: ready(daemon) > before, "a successor is ready", 20)
+    except TimeoutError as error:
+        raise AssertionError(daemon.errors()) from error
+
+
+def alone(daemon, workers=2):
+    """Those of before have left: supervisor, logger and workers."""
+    wait_until(lambda: len(daemon.pids()) == workers + 2, "those of before have left", 20)
+
+
+def write_config(site, daemon, text):
+    (site.dir / f"{daemon.name}.conf").write_text(text)
+
+
+@contextlib.contextmanager
+def reloading(daemon):
+    """One image after the other while the block runs; at least one ends and one begins in it."""
+    stop, count = threading.Event(), [0]
+
+    def run():
+        while not stop.is_set():
+            reload(daemon)
+            count[0] += 1
+
+    with background(run) as done:
+        wait_until(lambda: count[0] > 0, "the first successor", 30)
+        yield count
+        before = count[0]
+        wait_until(lambda: count[0] > before, "another successor", 30)
+        stop.set()
+        done()
+
+
+@contextlib.contextmanager
+def pairs(site, n, port=PORT):
+    with site.server.listen(SERVER4, port) as listener:
+        listener.settimeout(10)
+        made = []
+        try:
+            for _ in range(n):
+                client = site.client.connect(GATEWAY6, FRONT)
+                connection, _ = listener.accept()
+                connection.settimeout(30)
+                client.settimeout(30)
+                made.append(Pair(client, connection, read_header(connection)))
+            yield made
+        finally:
+            for pair in made:
+                pair.close()
+
+
+def test_reloads_under_load(site, gateway, server):
+    """Connections come and streams go on over twenty images, with one process id."""
+    daemon = gateway(config=config(site))
+    clients = load(site)
+    try:
+        for _ in range(20):
+            reload(daemon)
+            clients.goes_on(10)
+        alone(daemon)
+    finally:
+        clients.close()
+    assert (clients.lost, clients.broken) == ([], [])
+    assert " 0 could not be" in daemon.errors() and "is lost" not in daemon.errors()
+
+
+def test_bulk_arrives_byte_for_byte(site, gateway):
+    """Both ways at once, in copies and in pipes, while one image follows the other."""
+    daemon = gateway(config=config(site))
+    with site.server.listen(BACKENDS[0], PORT) as listener:
+        listener.settimeout(10)
+        ends = []
+        for _ in range(4):
+            client = site.client.connect(GATEWAY6, FRONT)
+            connection, _ = listener.accept()
+            read_header(connection)
+            ends += [(client, connection), (connection, client)]
+        with contextlib.ExitStack() as stack:
+            with reloading(daemon) as count:
+                results = []
+                for seed, (sender, receiver) in enumerate(ends):
+                    def send(sender=sender, seed=seed):
+                        digest = send_stream(sender, seed, 256 * MIB)
+                        sender.shutdown(socket.SHUT_WR)
+                        return digest
+                    results.append((stack.enter_context(background(send)),
+                                    stack.enter_context(background(receive_stream, receiver))))
+                for sent, received in results:
+                    assert received() == (sent(), 256 * MIB)
+            print(f"2 GiB over {count[0]} images")
+        for sender, _ in ends:
+            sender.close()
+    records = wait_until(lambda: len(access_records(daemon)) == 4 and access_records(daemon), "records")
+    assert {(record["bytes_in"], record["bytes_out"], record["end"]) for record in records} == {
+        (256 * MIB, 256 * MIB, "closed")}
+
+
+def test_what_waits_goes_along(site, gateway):
+    """Readers that have stopped, a side that is closed while the other has yet to say it all: over images."""
+    daemon = gateway(config=config(site))
+    total = 24 * MIB
+    with pairs(site, 3) as (stopped, half, small), contextlib.ExitStack() as stack:
+        # The server's reader has stopped: what was read before it did is in a buffer or a pipe.
+        upload = stack.enter_context(background(send_stream, stopped.client, "up", total))
+        download = stack.enter_context(background(send_stream, stopped.server, "down", total))
+        half.client.sendall(b"all of it")
+        half.client.shutdown(socket.SHUT_WR)
+        assert receive_stream(half.server)[1] == 9
+        small.client.sendall(b"be")
+        assert read_exactly(small.server, 2) == b"be"
+        for _ in range(3):
+            reload(daemon)
+        alone(daemon)
+        with background(receive_stream, half.client) as received:
+            digest = send_stream(half.server, "late", total)
+            half.server.shutdown(socket.SHUT_WR)
+            assert received() == (digest, total)
+        small.server.sendall(b"fore")
+        assert read_exactly(small.client, 4) == b"fore"
+        with background(receive_stream, stopped.server) as at_server, \
+                background(receive_stream, stopped.client) as at_client:
+            sent = upload(), download()
+            stopped.client.shutdown(socket.SHUT_WR)
+            stopped.server.shutdown(socket.SHUT_WR)
+            assert (at_server(), at_client()) == ((sent[0], total), (sent[1], total))
+
+
+def test_resets_stay_resets(site, gateway):
+    """Also behind an image that never saw the connection begin."""
+    daemon = gateway(config=config(site))
+    with pairs(site, 2) as (first, second):
+        reload(daemon)
+        alone(daemon)
+        reset(first.client)
+        assert ends_in_reset(first.server)[0]
+        reset(second.server)
+        assert ends_in_reset(second.client)[0]
+    records = wait_until(lambda: len(access_records(daemon)) == 2 and access_records(daemon), "records")
+    assert {record["end"] for record in records} == {"reset"}
+    assert {record["client"].split("]")[0] for record in records} == {"[2001:db8:1::10"}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_datagrams(site, gateway, workers):
+    """None is lost, none is under another's name, and no session changes its port."""
+    daemon = gateway(config=f"""run-directory = "{site.dir}/run"
+        workers = {workers}
+        drain = 5s
+        listener "d" {{ protocol = udp bind = "[{GATEWAY6}]:{DATAGRAMS}" pool = "p" }}
+        pool "p" {{ backend "{SERVER4}:{PORT}" {{}} }}
+    """)
+    server = site.daemon(site.server, [str(build_dir() / "tests" / "udpload"), "serve", SERVER4, str(PORT), "every"],
+                         "udp-server")
+    server.wait_ready(lambda: "ready" in server.output())
+    with reloading(daemon) as count:
+        shown = site.client.run([str(build_dir() / "tests" / "udpload"), "run", GATEWAY6, str(DATAGRAMS), "200",
+                                 "60000", "1200", "64"], timeout=120).stdout
+    client = json.loads(shown)
+    assert server.stop() == 0
+    seen = json.loads(server.output().splitlines()[-1])
+    print(f"60,000 datagrams of 200 sessions over {count[0]} images: {client} {seen}")
+    assert (client["answered"], client["wrong_source"], client["bad_payload"]) == (60000, 0, 0)
+    assert (seen["received"], seen["bad_header"], seen["wrong_identity"]) == (60000, 0, 0)
+    assert daemon.stop() == 0
+    assert len({record["source"] for record in access_records(daemon)}) == len(access_records(daemon)) == 200
+
+
+def test_configuration_changes(site, gateway, server):
+    """A listener comes, another goes, the pool has another server, there are more and fewer workers."""
+    daemon = gateway(config=config(site, f'listener "old" {{ bind = "*:81" pool = "p" }}'))
+    clients = load(site)
+    old = site.client.connect(GATEWAY6, 81)
+    other = EchoServer(site.server, BACKENDS[1], PORT)
+    try:
+        for workers, backend in ((4, 1), (1, 0), (3, 1)):
+            pool = f'backend "{BACKENDS[backend]}:{PORT}" {{}}'
+            write_config(site, daemon, config(site, 'listener "new" { bind = "*:82" pool = "p" }', pool, workers))
+            reload(daemon)
+            clients.goes_on(20)
+            alone(daemon, workers)
+            with site.client.connect(GATEWAY6, 82, 5) as client:
+                client.sendall(b"new")
+                assert read_exactly(client, 3) == b"new"
+                own = client.getsockname()[1]
+            wait_until(lambda: any(record["client"].endswith(f":{own}") and record["listener"] == "new" and
+                                   record["backend"] == f"{BACKENDS[backend]}:{PORT}"
+                                   for record in access_records(daemon)), "a record")
+        with pytest.raises(ConnectionRefusedError):
+            site.client.connect(GATEWAY6, 81, 5)
+        old.sendall(b"still")
+        assert read_exactly(old, 5) == b"still"
+    finally:
+        clients.close()
+        other.close()
+        old.close()
+    assert (clients.lost, clients.broken) == ([], [])
+    wait_until(lambda: any(record["listener"] == "old" for record in access_records(daemon)), "its record")
+
+
+def script(site, name, text):
+    path = site.dir / name
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return str(path)
+
+
+def control(site, command, **args):
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(10)
+        client.connect(str(site.dir / "run" / "control.sock"))
+        client.sendall(json.dumps({"version": 1, "command": command, "args": args}).encode() + b"\n")
+        return json.loads(client.makefile().readline())
+
+
+def test_those_that_cannot_succeed(site, gateway, server):
+    """A broken configuration, and programs that crash, exit, hang or are not there: the reason is said, nothing else."""
+    daemon = gateway(config=config(site))
+    good = (site.dir / f"{daemon.name}.conf").read_text()
+    clients = load(site, 5)
+    pids = set(workers_of(daemon))
+
+    def failure(binary=None, words=""):
+        answer = control(site, "reload", **({"binary": binary} if binary else {}))
+        if answer["ok"]:
+            wait_until(lambda: not control(site, "generation")["result"]["trying"], "the trial's end", 30)
+            reason = control(site, "generation")["result"]["failure"]
+        else:
+            reason = answer["error"]
+        assert words in reason, reason
+        clients.goes_on(5)
+
+    try:
+        write_config(site, daemon, good.replace("drain", "drian"))
+        failure(words="unknown option 'drian'")
+        write_config(site, daemon, config(site, 'listener "x" { bind = "192.0.2.200:80" pool = "p" }'))
+        failure(words="no interface has this address")
+        write_config(site, daemon, good)
+        failure(script(site, "crash", "kill -SEGV $$"), "killed by signal 11")
+        failure(script(site, "exit", "echo 'sixgated: out of luck' >&2; exit 3"), "out of luck")
+        failure(script(site, "silent", "exit 3"), "status 3")
+        failure(script(site, "hang", "sleep 1000"), "not ready after 10 s")
+        failure(f"{site.dir}/none", "No such file")
+        assert len(pids & set(workers_of(daemon))) == 2, "the workers are others"
+        reload(daemon)
+        clients.goes_on()
+    finally:
+        clients.close()
+    assert (clients.lost, clients.broken) == ([], [])
+
+
+def runs(pid, path):
+    with contextlib.suppress(OSError):
+        return path.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return False
+
+
+def test_successor_killed_in_its_trial(site, gateway, server):
+    daemon = gateway(config=config(site))
+    clients = load(site, 5)
+    slow = script(site, "slow", f'sleep 0.5; exec {build_dir().resolve()}/sixgated "$@"')
+    try:
+        for _ in range(3):
+            control(site, "reload", binary=slow)
+            trials = wait_until(lambda: [pid for pid in workers_of(daemon) if runs(pid, slow)], "the trial")
+            os.kill(trials[0], signal.SIGKILL)
+            wait_until(lambda: not control(site, "generation")["result"]["trying"], "the trial's end")
+            assert "killed by signal 9" in control(site, "generation")["result"]["failure"]
+            clients.goes_on(5)
+        control(site, "reload", binary=slow)
+        wait_until(lambda: ready(daemon) == 2, "a successor", 20)
+        clients.goes_on(5)
+    finally:
+        clients.close()
+    assert (clients.lost, clients.broken) == ([], [])
+
+
+def test_memory_and_descriptors_come_back(site, gateway, server):
+    daemon = gateway(config=config(site))
+
+    def descriptors():
+        return len(os.listdir(f"/proc/{daemon.pid}/fd"))
+
+    reload(daemon)
+    alone(daemon)
+    before = descriptors()
+    for _ in range(20):
+        reload(daemon)
+    alone(daemon)
+    wait_until(lambda: descriptors() == before, f"{before} descriptors, not {descriptors()}")
