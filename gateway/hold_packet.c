@@ -19,30 +19,29 @@ static uint16_t load_u16(const uint8_t *data)
 }
 
 /* The ports; 0 or -EBADMSG. */
-static int parse_tcp(
-	const uint8_t *tcp, size_t len, struct sockaddr_any *client, struct sockaddr_any *local)
+static int parse_tcp(const uint8_t *tcp, size_t len, struct hold_packet *packet)
 {
 	if (len < TCP_HEADER || (tcp[TCP_FLAGS_AT] & TCP_FLAGS_KNOWN) != TH_SYN)
 		return -EBADMSG;
 	if (load_u16(tcp) == 0 || load_u16(tcp + 2) == 0)
 		return -EBADMSG;
-	sockaddr_set_port(client, load_u16(tcp));
-	sockaddr_set_port(local, load_u16(tcp + 2));
+	sockaddr_set_port(&packet->client, load_u16(tcp));
+	sockaddr_set_port(&packet->local, load_u16(tcp + 2));
+	packet->isn = (uint32_t)load_u16(tcp + 4) << 16 | load_u16(tcp + 6);
 	return 0;
 }
 
-static int parse_ip4(
-	const uint8_t *data, size_t len, struct sockaddr_any *client, struct sockaddr_any *local)
+static int parse_ip4(const uint8_t *data, size_t len, struct hold_packet *packet)
 {
 	size_t header = 4U * (data[0] & 0x0fU);
 
 	if (len < IP4_HEADER || header < IP4_HEADER || header > len || data[9] != IPPROTO_TCP ||
 		(load_u16(data + 6) & FRAGMENT_MASK) != 0)
 		return -EBADMSG;
-	client->in.sin_family = local->in.sin_family = AF_INET;
-	memcpy(&client->in.sin_addr, data + 12, 4);
-	memcpy(&local->in.sin_addr, data + 16, 4);
-	return parse_tcp(data + header, len - header, client, local);
+	packet->client.in.sin_family = packet->local.in.sin_family = AF_INET;
+	memcpy(&packet->client.in.sin_addr, data + 12, 4);
+	memcpy(&packet->local.in.sin_addr, data + 16, 4);
+	return parse_tcp(data + header, len - header, packet);
 }
 
 /* Where TCP begins, behind the extension headers; 0: not to be found. */
@@ -75,31 +74,29 @@ static void set_ip6(struct sockaddr_any *addr, const uint8_t *data, uint32_t ifi
 		addr->in6.sin6_scope_id = ifindex;
 }
 
-static int parse_ip6(const uint8_t *data, size_t len, uint32_t ifindex, struct sockaddr_any *client,
-	struct sockaddr_any *local)
+static int parse_ip6(const uint8_t *data, size_t len, uint32_t ifindex, struct hold_packet *packet)
 {
 	size_t at = len < IP6_HEADER ? 0 : skip_extensions(data, len);
 
 	if (at == 0)
 		return -EBADMSG;
-	set_ip6(client, data + 8, ifindex);
-	set_ip6(local, data + 24, ifindex);
-	return parse_tcp(data + at, len - at, client, local);
+	set_ip6(&packet->client, data + 8, ifindex);
+	set_ip6(&packet->local, data + 24, ifindex);
+	return parse_tcp(data + at, len - at, packet);
 }
 
-int hold_packet_parse(const uint8_t *data, size_t len, uint32_t ifindex,
-	struct sockaddr_any *ret_client, struct sockaddr_any *ret_local)
+int hold_packet_parse(
+	const uint8_t *data, size_t len, uint32_t ifindex, struct hold_packet *ret_packet)
 {
-	struct sockaddr_any client = { 0 }, local = { 0 };
+	struct hold_packet packet = { 0 };
 	int err = -EBADMSG;
 
 	if (len > 0 && data[0] >> 4 == 4)
-		err = parse_ip4(data, len, &client, &local);
+		err = parse_ip4(data, len, &packet);
 	else if (len > 0 && data[0] >> 4 == 6)
-		err = parse_ip6(data, len, ifindex, &client, &local);
+		err = parse_ip6(data, len, ifindex, &packet);
 	if (err)
 		return err;
-	*ret_client = client;
-	*ret_local = local;
+	*ret_packet = packet;
 	return 0;
 }

@@ -10,10 +10,16 @@
 
 #include "sockaddr.h"
 
+struct hold_packet {
+	struct sockaddr_any client;
+	struct sockaddr_any local;
+	uint32_t isn; /* the client's initial sequence number, the same when it sends it again */
+};
+
 /*
  * data: from the IP header on. ifindex: by which it came, the scope of link-local addresses. 0;
  * -EBADMSG: it is no SYN that can be read, as it is a fragment, or has headers that are unknown or
  * longer than what is there.
  */
-int hold_packet_parse(const uint8_t *data, size_t len, uint32_t ifindex,
-	struct sockaddr_any *ret_client, struct sockaddr_any *ret_local);
+int hold_packet_parse(
+	const uint8_t *data, size_t len, uint32_t ifindex, struct hold_packet *ret_packet);

@@ -24,9 +24,11 @@ static int fill(struct hold_table *table, size_t n_slots)
 {
 	table->entries = calloc(table->max, sizeof(*table->entries));
 	table->origins = calloc(table->max, sizeof(*table->origins));
+	table->lately = calloc(HOLD_TABLE_LATELY, sizeof(*table->lately));
 	table->slots = make_slots(n_slots);
 	table->origin_slots = make_slots(n_slots);
-	if (!table->entries || !table->origins || !table->slots || !table->origin_slots)
+	if (!table->entries || !table->origins || !table->lately || !table->slots ||
+		!table->origin_slots)
 		return -ENOMEM;
 	list_init(&table->free);
 	list_init(&table->free_origins);
@@ -60,6 +62,7 @@ void hold_table_destroy(struct hold_table *table)
 {
 	free(table->entries);
 	free(table->origins);
+	free(table->lately);
 	free(table->slots);
 	free(table->origin_slots);
 	*table = (struct hold_table){ 0 };
@@ -174,4 +177,33 @@ void hold_table_remove(struct hold_table *table, struct hold_entry *entry)
 	list_remove(&entry->chain);
 	list_append(&table->free, &entry->chain);
 	table->n--;
+}
+
+/* ---- those who are in ---- */
+
+static uint64_t hash_syn(const struct hold_table *table, const struct sockaddr_any *client,
+	const struct sockaddr_any *local, uint32_t isn)
+{
+	const uint64_t data[2] = { hold_table_hash(table, client, local), isn };
+
+	return hash_bytes(&table->key, data, sizeof(data));
+}
+
+void hold_table_remember(struct hold_table *table, const struct hold_entry *entry, uint64_t now_ms)
+{
+	uint64_t hash = hash_syn(table, &entry->client, &entry->local, entry->isn);
+
+	table->lately[hash % HOLD_TABLE_LATELY] = (struct hold_lately){
+		.hash = hash,
+		.until_ms = now_ms + HOLD_TABLE_LATELY_MS,
+	};
+}
+
+bool hold_table_was_lately(const struct hold_table *table, const struct sockaddr_any *client,
+	const struct sockaddr_any *local, uint32_t isn, uint64_t now_ms)
+{
+	uint64_t hash = hash_syn(table, client, local, isn);
+	const struct hold_lately *lately = &table->lately[hash % HOLD_TABLE_LATELY];
+
+	return lately->hash == hash && now_ms < lately->until_ms;
 }

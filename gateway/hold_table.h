@@ -18,6 +18,10 @@
 
 #define HOLD_TABLE_MAX 65536U
 
+/* For how long it is known that a client was let in, and of how many, about. */
+#define HOLD_TABLE_LATELY_MS 4000U
+#define HOLD_TABLE_LATELY    65536U
+
 enum hold_state {
 	HOLD_FREE,
 	HOLD_PENDING, /* the kernel has the packet, a worker the question */
@@ -32,6 +36,7 @@ struct hold_entry {
 	void *owner;	 /* the owner's, like what follows down to bind */
 	uint64_t seq;	 /* of the question */
 	uint32_t packet; /* the kernel's number of it */
+	uint32_t isn;	 /* the SYN's sequence number */
 	uint16_t worker;
 	uint16_t bind;
 	bool seen;   /* by the worker */
@@ -47,7 +52,14 @@ struct hold_origin {
 	uint32_t n;
 };
 
+/* SYNs that were let in, by their hash; a later one takes the place of one before it. */
+struct hold_lately {
+	uint64_t hash;
+	uint64_t until_ms; /* 0: none */
+};
+
 struct hold_table {
+	struct hold_lately *lately; /* HOLD_TABLE_LATELY of them */
 	struct hold_entry *entries;
 	struct hold_origin *origins; /* as many */
 	struct list_node *slots, *origin_slots;
@@ -80,6 +92,14 @@ struct hold_entry *hold_table_by_id(struct hold_table *table, uint32_t id);
 enum hold_room hold_table_add(struct hold_table *table, const struct sockaddr_any *client,
 	const struct sockaddr_any *local, struct hold_entry **ret_entry);
 void hold_table_remove(struct hold_table *table, struct hold_entry *entry);
+
+/*
+ * A SYN that was sent twice and is late may come when its client is in, and its entry gone: that is
+ * no client who wants to be held. A new connection of the same ends has another sequence number.
+ */
+void hold_table_remember(struct hold_table *table, const struct hold_entry *entry, uint64_t now_ms);
+bool hold_table_was_lately(const struct hold_table *table, const struct sockaddr_any *client,
+	const struct sockaddr_any *local, uint32_t isn, uint64_t now_ms);
 
 /* A number that depends on the ends only, for as long as the table lives. */
 uint64_t hold_table_hash(const struct hold_table *table, const struct sockaddr_any *client,

@@ -34,7 +34,8 @@
  * packet cannot be read, a worker is stuck or dead, or this process is (the kernel does it then).
  *
  * A SYN that comes again is dropped while the first one is PENDING. In LET_IN our answer was lost,
- * so it is let in with the same mark: the kernel finds the connection that it has begun.
+ * so it is let in with the same mark: the kernel finds the connection that it has begun. One that
+ * is so late that the client is in already goes on as well, and changes nothing.
  *
  * Which worker is asked depends on the two ends only. A worker's question is "seen" when the number
  * in shared memory has reached it; one that is not seen within HOLDER_UNSEEN_MS is forgotten on
@@ -120,8 +121,10 @@ static void forget(struct holder *holder, struct hold_entry *entry)
 /* As if the client had never been held. */
 static void release(struct holder *holder, struct hold_entry *entry)
 {
-	if (entry->state == HOLD_PENDING)
+	if (entry->state == HOLD_PENDING) {
 		give_verdict(holder, entry->packet, true, 0);
+		hold_table_remember(&holder->table, entry, holder->loop.now_ms);
+	}
 	forget(holder, entry);
 }
 
@@ -224,9 +227,10 @@ static void say_full(struct holder *holder, enum hold_room room, const struct so
 }
 
 /* A client's first packet. */
-static void hold_packet(struct holder *holder, uint32_t packet, size_t bind,
-	const struct sockaddr_any *client, const struct sockaddr_any *local)
+static void hold_packet(
+	struct holder *holder, uint32_t packet, size_t bind, const struct hold_packet *syn)
 {
+	const struct sockaddr_any *client = &syn->client, *local = &syn->local;
 	struct hold_entry *entry = NULL;
 	enum hold_room room = hold_table_add(&holder->table, client, local, &entry);
 
@@ -241,6 +245,7 @@ static void hold_packet(struct holder *holder, uint32_t packet, size_t bind,
 	entry->seen = false;
 	entry->seq = ++holder->seq;
 	entry->packet = packet;
+	entry->isn = syn->isn;
 	entry->bind = (uint16_t)bind;
 	/* Other bits than those of the slot. */
 	entry->worker = (uint16_t)((hold_table_hash(&holder->table, client, local) >> 32) %
@@ -251,22 +256,28 @@ static void hold_packet(struct holder *holder, uint32_t packet, size_t bind,
 static void take_packet(void *userdata, const struct nf_queue_packet *packet)
 {
 	struct holder *holder = userdata;
-	struct sockaddr_any client, local;
+	struct hold_packet syn;
 	struct hold_entry *entry;
 	size_t bind = 0;
 
-	if (hold_packet_parse(packet->data, packet->len, packet->ifindex, &client, &local) < 0) {
+	if (hold_packet_parse(packet->data, packet->len, packet->ifindex, &syn) < 0) {
 		count(holder, STATS_HOLD_UNREADABLE);
 		give_verdict(holder, packet->id, true, 0);
 		return;
 	}
-	if (hold_map_find(&holder->map, &local, &bind) < 0) {
+	if (hold_map_find(&holder->map, &syn.local, &bind) < 0) {
 		give_verdict(holder, packet->id, true, 0);
 		return;
 	}
-	entry = hold_table_find(&holder->table, &client, &local);
+	entry = hold_table_find(&holder->table, &syn.client, &syn.local);
+	if (!entry && hold_table_was_lately(&holder->table, &syn.client, &syn.local, syn.isn,
+			      holder->loop.now_ms)) {
+		count(holder, STATS_HOLD_REPEATED);
+		give_verdict(holder, packet->id, true, 0);
+		return;
+	}
 	if (!entry) {
-		hold_packet(holder, packet->id, bind, &client, &local);
+		hold_packet(holder, packet->id, bind, &syn);
 		return;
 	}
 	count(holder, STATS_HOLD_REPEATED);
@@ -302,8 +313,10 @@ static void let_in(struct holder *holder, struct hold_entry *entry)
 static void take_answer(struct holder *holder, struct hold_entry *entry, enum hold_answer answer)
 {
 	if (entry->state == HOLD_LET_IN) {
-		if (answer == HOLD_DONE)
-			forget(holder, entry);
+		if (answer != HOLD_DONE)
+			return;
+		hold_table_remember(&holder->table, entry, holder->loop.now_ms);
+		forget(holder, entry);
 		return;
 	}
 	switch (answer) {

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "clock.h"
 #include "ends.h"
 
 /*
@@ -43,8 +44,11 @@ static void take_ask(struct tcp_hold *hold, const struct hold_ask *ask)
 	if (!hold_link_ask_ok(ask, hold->map.n_binds))
 		return;
 	hold_shared_set_seen(hold->setup.shared, hold->setup.worker, ask->seq);
-	/* The holder may have been replaced, and the client sent its SYN again. */
-	if (ask->asked_ms + TCP_HOLD_STALE_MS <= hold->setup.loop->now_ms ||
+	/*
+	 * The holder may have been replaced, and the client sent its SYN again. The loop's time is
+	 * that of its wake-up, which may be long ago just when it matters.
+	 */
+	if (ask->asked_ms + TCP_HOLD_STALE_MS <= clock_monotonic_us() / 1000 ||
 		tcp_hold_find(hold, &ask->client, &ask->local))
 		tcp_hold_decline(hold, ask);
 	else

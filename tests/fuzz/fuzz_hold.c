@@ -14,12 +14,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void read_packet(const uint8_t *data, size_t size)
 {
-	struct sockaddr_any client, local;
+	struct hold_packet packet;
 
-	if (hold_packet_parse(data, size, 3, &client, &local) < 0)
+	if (hold_packet_parse(data, size, 3, &packet) < 0)
 		return;
-	assert(sockaddr_family(&client) == sockaddr_family(&local));
-	assert(sockaddr_port(&client) > 0 && sockaddr_port(&local) > 0);
+	assert(sockaddr_family(&packet.client) == sockaddr_family(&packet.local));
+	assert(sockaddr_port(&packet.client) > 0 && sockaddr_port(&packet.local) > 0);
 }
 
 static void read_message(const uint8_t *data, size_t size)

@@ -27,19 +27,26 @@ static int parse(const uint8_t *data, size_t len, uint32_t ifindex, struct socka
 	struct sockaddr_any *local)
 {
 	uint8_t *copy = malloc(len + 1);
+	struct hold_packet packet;
 	int err;
 
 	assert_non_null(copy);
 	memcpy(copy + 1, data, len); /* at an odd address, too */
-	err = hold_packet_parse(copy + 1, len, ifindex, client, local);
+	packet.client = *client;
+	packet.local = *local;
+	err = hold_packet_parse(copy + 1, len, ifindex, &packet);
 	free(copy);
+	*client = packet.client;
+	*local = packet.local;
+	if (!err)
+		assert_int_equal(packet.isn, 0x01020304);
 	return err;
 }
 
 static void check(const uint8_t *data, size_t len, uint32_t ifindex, const char *client_text,
 	const char *local_text)
 {
-	struct sockaddr_any client, local;
+	struct sockaddr_any client = { 0 }, local = { 0 };
 	char text[SOCKADDR_TEXT_MAX];
 
 	assert_int_equal(parse(data, len, ifindex, &client, &local), 0);
@@ -77,7 +84,7 @@ static void test_cut_off(void **state)
 static void test_link_local_has_scope(void **state)
 {
 	uint8_t packet[sizeof(syn6)];
-	struct sockaddr_any client, local;
+	struct sockaddr_any client = { 0 }, local = { 0 };
 
 	(void)state;
 	memcpy(packet, syn6, sizeof(packet));

@@ -139,6 +139,31 @@ static void test_bound_of_a_client(void **state)
 	hold_table_destroy(&table);
 }
 
+/* Its SYN may have been sent twice, and one of them be late. */
+static void test_who_was_let_in_lately(void **state)
+{
+	struct sockaddr_any local = address("2001:db8:80::1", 80);
+	struct sockaddr_any client = client_of("2001:db8:1::", 1), other = client;
+	struct hold_table table;
+	struct hold_entry *entry;
+
+	(void)state;
+	sockaddr_set_port(&other, 2);
+	assert_int_equal(hold_table_init(&table, 4, 0), 0);
+	assert_false(hold_table_was_lately(&table, &client, &local, 7, 0));
+	entry = add(&table, client);
+	assert_false(hold_table_was_lately(&table, &client, &local, 7, 1000));
+	entry->isn = 7;
+	hold_table_remember(&table, entry, 1000);
+	hold_table_remove(&table, entry);
+	assert_true(hold_table_was_lately(&table, &client, &local, 7, 1000));
+	assert_false(hold_table_was_lately(&table, &other, &local, 7, 1000));
+	assert_true(hold_table_was_lately(&table, &client, &local, 7, 999 + HOLD_TABLE_LATELY_MS));
+	assert_false(
+		hold_table_was_lately(&table, &client, &local, 7, 1000 + HOLD_TABLE_LATELY_MS));
+	hold_table_destroy(&table);
+}
+
 /* As many origins as entries, for as long as it goes on. */
 static void test_churn(void **state)
 {
@@ -176,6 +201,7 @@ int main(void)
 		cmocka_unit_test(test_ids_of_a_place_differ),
 		cmocka_unit_test(test_bound_in_all),
 		cmocka_unit_test(test_bound_of_a_client),
+		cmocka_unit_test(test_who_was_let_in_lately),
 		cmocka_unit_test(test_churn),
 	};
 
