@@ -28,7 +28,7 @@
  * gone ├──backend refuses: let go on, marked as refused──► gone ├──backend is silent: dropped──►
  * gone └──no worker takes it, or it says so: let in, unmarked──► gone
  *
- * Who is let in with a worker's mark gets to that worker's socket (listener_set_steering()), where
+ * Who is let in with a worker's mark gets to that worker's socket (listener_steer()), where
  * its backend connection waits; who is let in without one gets to any, and is served as if nobody
  * had ever been held. That is what happens whenever something is wrong: a bound is reached, the
  * packet cannot be read, a worker is stuck or dead, or this process is (the kernel does it then).
