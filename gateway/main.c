@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "fd_store.h"
 #include "list_keeper.h"
 #include "log.h"
 #include "options.h"
@@ -57,6 +58,11 @@ int main(int argc, char **argv)
 			strerror(-err));
 		return EX_SOFTWARE;
 	}
+	if (!inheritance.estate && !inheritance.trial)
+		err = fd_store_take(&inheritance.estate);
+	if (err)
+		fprintf(stderr, "sixgated: what the service manager gives cannot be used: %s\n",
+			strerror(-err));
 	err = options_parse(argc, argv, inheritance.config_fd, &options, error);
 	if (err) {
 		fprintf(stderr, "sixgated: %s\n", error);

@@ -18,8 +18,10 @@
  *
  * Each process is of a generation, a number that grows by one with every image. A logger is let go
  * (its channel is closed, and it ends when it has written everything) once no worker of its
- * generation is left. A worker is told once to hand over. One that still finishes a flow when the
- * next succession comes is a predecessor there, too.
+ * generation is left. After a crash of the supervisor the processes are not children of the next
+ * one, which is not told of their end: their channels are looked at now and then, and who has
+ * closed its own is gone. A worker is told once to hand over. One that still finishes a flow when
+ * the next succession comes is a predecessor there, too.
  *
  * In an estate process K is the numbers "process K pid", "... role", "... index", "... generation",
  * "... told" and the descriptor "process K channel".
@@ -39,15 +41,26 @@ struct predecessors {
 	size_t n;
 	int64_t generation; /* of this image */
 	size_t bequeathed;
+	struct timer timer;
+	void (*on_change)(void *userdata);
+	void *userdata;
 };
 
-struct predecessors *predecessors_new(struct loop *loop)
+#define LOOK_MS 100U
+
+static void on_look_due(struct timer *timer);
+
+struct predecessors *predecessors_new(
+	struct loop *loop, void (*on_change)(void *userdata), void *userdata)
 {
 	struct predecessors *predecessors = calloc(1, sizeof(*predecessors));
 
 	if (!predecessors)
 		return NULL;
 	predecessors->loop = loop;
+	predecessors->on_change = on_change;
+	predecessors->userdata = userdata;
+	timer_init(&predecessors->timer, on_look_due);
 	return predecessors;
 }
 
@@ -62,6 +75,7 @@ void predecessors_free(struct predecessors *predecessors)
 {
 	if (!predecessors)
 		return;
+	loop_timer_cancel(predecessors->loop, &predecessors->timer);
 	predecessors_abandon(predecessors);
 	free(predecessors->all);
 	free(predecessors);
@@ -137,6 +151,9 @@ int predecessors_inherit(struct predecessors *predecessors, struct estate *estat
 		predecessors->all = all;
 		all[predecessors->n++] = found;
 	}
+	if (predecessors->n > 0)
+		loop_timer_set(predecessors->loop, &predecessors->timer,
+			predecessors->loop->now_ms + LOOK_MS);
 	return 0;
 }
 
@@ -277,6 +294,52 @@ static void let_loggers_go(struct predecessors *predecessors)
 	}
 }
 
+static void one_has_left(struct predecessors *predecessors)
+{
+	let_loggers_go(predecessors);
+	predecessors->on_change(predecessors->userdata);
+}
+
+static bool is_child(pid_t pid)
+{
+	siginfo_t info;
+
+	return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
+/* Whether one that is no child of ours has ended; its messages are not for us. */
+static bool is_gone(const struct predecessor *one)
+{
+	char message;
+	ssize_t n;
+
+	if (is_child(one->pid))
+		return false;
+	if (one->channel_fd < 0)
+		return true; /* a logger that was let go */
+	do
+		n = recv(one->channel_fd, &message, 1, MSG_DONTWAIT);
+	while (n > 0);
+	return n == 0 || (errno != EAGAIN && errno != EINTR);
+}
+
+static void on_look_due(struct timer *timer)
+{
+	struct predecessors *predecessors = list_entry(timer, struct predecessors, timer);
+	const size_t before = predecessors->n;
+	size_t i = 0;
+
+	while (i < predecessors->n)
+		if (is_gone(&predecessors->all[i]))
+			remove_at(predecessors, i);
+		else
+			i++;
+	if (predecessors->n != before)
+		one_has_left(predecessors);
+	if (predecessors->n > 0)
+		loop_timer_set(predecessors->loop, timer, predecessors->loop->now_ms + LOOK_MS);
+}
+
 bool predecessors_reaped(struct predecessors *predecessors, pid_t pid, int status)
 {
 	for (size_t i = 0; i < predecessors->n; i++) {
@@ -290,7 +353,7 @@ bool predecessors_reaped(struct predecessors *predecessors, pid_t pid, int statu
 				WIFSIGNALED(status) ? "signal" : "status",
 				WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 		remove_at(predecessors, i);
-		let_loggers_go(predecessors);
+		one_has_left(predecessors);
 		return true;
 	}
 	return false;
@@ -310,7 +373,8 @@ void predecessors_kill(const struct predecessors *predecessors)
 	for (size_t i = 0; i < predecessors->n; i++) {
 		const struct predecessor *one = &predecessors->all[i];
 
-		if (one->role != PREDECESSOR_LOGGER)
+		/* The number of one that is no child may be somebody else's by now. */
+		if (one->role != PREDECESSOR_LOGGER && is_child(one->pid))
 			kill(one->pid, SIGKILL);
 	}
 }

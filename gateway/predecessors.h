@@ -24,8 +24,12 @@ enum predecessor_role {
 
 struct predecessors;
 
-/* None. NULL without memory. */
-struct predecessors *predecessors_new(struct loop *loop);
+/*
+ * None. on_change: one has left, or was let go, so that an estate that is kept somewhere is out of
+ * date and holds what it is waiting for. NULL without memory.
+ */
+struct predecessors *predecessors_new(
+	struct loop *loop, void (*on_change)(void *userdata), void *userdata);
 /* Lets go of them; they live on. Takes NULL. */
 void predecessors_free(struct predecessors *predecessors);
 

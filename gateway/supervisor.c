@@ -133,6 +133,8 @@ static void start_draining(struct supervisor *supervisor)
 	sd_notifyf(0, "STOPPING=1\nSTATUS=Draining\nEXTEND_TIMEOUT_USEC=%llu",
 		1000ULL * (drain_ms + 2 * END_GRACE_MS));
 	supervisor->state = DRAINING;
+	/* New clients are to be refused, and not to wait for nobody. */
+	fd_store_forget(&supervisor->store);
 	loop_timer_cancel(&supervisor->loop, &supervisor->holder.restart);
 	stop_holding(supervisor);
 	tell_workers(supervisor, WORKER_DRAIN);
@@ -182,6 +184,48 @@ static void announce_bind(const struct supervisor *supervisor,
 		listener->accept_proxy.n_from ? ", accept-proxy" : "");
 }
 
+/* ---- succession ---- */
+
+static int bequeath_processes(struct supervisor *supervisor, struct estate *estate)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < supervisor->n_workers && !err; i++) {
+		const struct child *worker = &supervisor->workers[i];
+
+		if (worker->pid)
+			err = predecessors_bequeath_own(supervisor->before, estate,
+				PREDECESSOR_WORKER, i, worker->pid, worker->channel_fd);
+	}
+	if (!err && supervisor->logger.pid)
+		err = predecessors_bequeath_own(supervisor->before, estate, PREDECESSOR_LOGGER, 0,
+			supervisor->logger.pid, supervisor->logger.channel_fd);
+	if (!err && supervisor->holder.pid)
+		err = predecessors_bequeath_own(supervisor->before, estate, PREDECESSOR_HOLDER, 0,
+			supervisor->holder.pid, supervisor->holder.channel_fd);
+	return err ? err : predecessors_bequeath(supervisor->before, estate);
+}
+
+/* What the next image is to have; for a trial the names of the sockets are enough. */
+static int bequeath(void *userdata, bool all, struct estate *estate)
+{
+	struct supervisor *supervisor = userdata;
+	int err = socket_set_bequeath(&supervisor->sockets, supervisor->config, estate);
+
+	if (err || !all)
+		return err;
+	err = bequeath_processes(supervisor, estate);
+	if (!err)
+		err = shared_bequeath(&supervisor->shared, estate);
+	if (!err)
+		err = checker_bequeath(supervisor->checker, estate);
+	if (!err)
+		err = fd_store_bequeath(&supervisor->store, estate);
+	if (!err)
+		err = estate_add_number(estate, "started_ms", (int64_t)supervisor->started_ms);
+	return err;
+}
+
 /* The workers of before hand their flows over to ours; what nobody has taken is given up. */
 static void take_over(struct supervisor *supervisor)
 {
@@ -194,6 +238,26 @@ static void take_over(struct supervisor *supervisor)
 	free(channels);
 	estate_close_rest(supervisor->setup->estate);
 	successor_settled(supervisor->successor);
+}
+
+/* Should this process be killed, the next one goes on with these workers. */
+static void keep_estate(struct supervisor *supervisor)
+{
+	struct estate *estate;
+	int err = -ENOMEM;
+
+	if (!fd_store_is_there())
+		return;
+	estate = estate_new();
+	if (estate)
+		err = bequeath(supervisor, true, estate);
+	if (!err)
+		err = fd_store_keep(&supervisor->store, estate);
+	estate_free(estate);
+	if (err)
+		log_warning("the service manager does not keep our sockets: %s; a crash would "
+			    "refuse clients until the next start",
+			strerror(-err));
 }
 
 static void announce_ready(struct supervisor *supervisor)
@@ -211,6 +275,7 @@ static void announce_ready(struct supervisor *supervisor)
 	log_info("ready: %zu workers", supervisor->n_workers);
 	if (supervisor->setup->estate)
 		take_over(supervisor);
+	keep_estate(supervisor);
 	sd_notify(0, "READY=1");
 }
 
@@ -234,6 +299,7 @@ static void look_if_ready(struct supervisor *supervisor)
 			announce_ready(supervisor);
 	} else if (supervisor->state == RUNNING) {
 		log_info("all %zu workers are up again", supervisor->n_workers);
+		keep_estate(supervisor);
 	}
 }
 
@@ -410,46 +476,6 @@ static void reopen_access_log(struct supervisor *supervisor)
 	log_info("access log opened anew");
 }
 
-/* ---- succession ---- */
-
-static int bequeath_processes(struct supervisor *supervisor, struct estate *estate)
-{
-	int err = 0;
-
-	for (size_t i = 0; i < supervisor->n_workers && !err; i++) {
-		const struct child *worker = &supervisor->workers[i];
-
-		if (worker->pid)
-			err = predecessors_bequeath_own(supervisor->before, estate,
-				PREDECESSOR_WORKER, i, worker->pid, worker->channel_fd);
-	}
-	if (!err && supervisor->logger.pid)
-		err = predecessors_bequeath_own(supervisor->before, estate, PREDECESSOR_LOGGER, 0,
-			supervisor->logger.pid, supervisor->logger.channel_fd);
-	if (!err && supervisor->holder.pid)
-		err = predecessors_bequeath_own(supervisor->before, estate, PREDECESSOR_HOLDER, 0,
-			supervisor->holder.pid, supervisor->holder.channel_fd);
-	return err ? err : predecessors_bequeath(supervisor->before, estate);
-}
-
-/* What the next image is to have; for a trial the names of the sockets are enough. */
-static int bequeath(void *userdata, bool all, struct estate *estate)
-{
-	struct supervisor *supervisor = userdata;
-	int err = socket_set_bequeath(&supervisor->sockets, supervisor->config, estate);
-
-	if (err || !all)
-		return err;
-	err = bequeath_processes(supervisor, estate);
-	if (!err)
-		err = shared_bequeath(&supervisor->shared, estate);
-	if (!err)
-		err = checker_bequeath(supervisor->checker, estate);
-	if (!err)
-		err = estate_add_number(estate, "started_ms", (int64_t)supervisor->started_ms);
-	return err;
-}
-
 static bool is_running(void *userdata)
 {
 	const struct supervisor *supervisor = userdata;
@@ -566,6 +592,8 @@ static int inherit(struct supervisor *supervisor)
 	err = successor_inherit(supervisor->successor, estate);
 	if (!err)
 		err = predecessors_inherit(supervisor->before, estate);
+	if (!err)
+		err = fd_store_inherit(&supervisor->store, estate);
 	if (err)
 		return err;
 	predecessors_tell(supervisor->before, PREDECESSOR_HOLDER, end);
@@ -703,11 +731,20 @@ static void supervisor_cleanup(struct supervisor *supervisor)
 	bans_free(supervisor->bans);
 	supervisor_child_close_access(supervisor);
 	shared_destroy(&supervisor->shared);
+	fd_store_clear(&supervisor->store);
 	list_keeper_stop(supervisor->lists);
 	free(supervisor->workers);
 	if (supervisor->signal_fd >= 0)
 		close(supervisor->signal_fd);
 	loop_close(&supervisor->loop);
+}
+
+static void on_predecessor_left(void *userdata)
+{
+	struct supervisor *supervisor = userdata;
+
+	if (supervisor->state == RUNNING)
+		keep_estate(supervisor);
 }
 
 static int init(struct supervisor *supervisor, const struct supervisor_setup *setup)
@@ -739,7 +776,7 @@ static int init(struct supervisor *supervisor, const struct supervisor_setup *se
 	init_child(supervisor, &supervisor->logger, 0);
 	init_child(supervisor, &supervisor->holder, 0);
 	timer_init(&supervisor->end_timer, on_end_due);
-	supervisor->before = predecessors_new(&supervisor->loop);
+	supervisor->before = predecessors_new(&supervisor->loop, on_predecessor_left, supervisor);
 	supervisor->successor = successor_new(&supervisor->loop, &successor);
 	return supervisor->before && supervisor->successor ? 0 : -ENOMEM;
 }

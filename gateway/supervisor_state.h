@@ -13,6 +13,7 @@
 #include "config.h"
 #include "control.h"
 #include "control_who.h"
+#include "fd_store.h"
 #include "guard.h"
 #include "hold_keeper.h"
 #include "list_keeper.h"
@@ -36,6 +37,7 @@ struct supervisor {
 	const struct supervisor_setup *setup;
 	const struct config *config;
 	struct successor *successor;
+	struct fd_store store; /* what the service manager keeps, should we be killed */
 	struct predecessors *before;
 	bool trying; /* whether a successor could start: nobody is served */
 	struct loop loop;

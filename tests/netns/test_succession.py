@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from netload import EchoServer, Load
 from netsite import BACKENDS, GATEWAY6, SERVER4, build_dir, wait_until
+from netsite.manager import Manager
 from wire import (Pair, access_records, background, ends_in_reset, read_exactly, read_header, receive_stream,
                   reset, send_stream)
 
@@ -343,3 +344,66 @@ def test_memory_and_descriptors_come_back(site, gateway, server):
         reload(daemon)
     alone(daemon)
     wait_until(lambda: descriptors() == before, f"{before} descriptors, not {descriptors()}")
+
+
+# ---- a service manager with a descriptor store -----------------------------------------------------
+
+@pytest.fixture
+def manager(site):
+    made = Manager(site)
+    yield made
+    made.close()
+
+
+def test_supervisor_killed_and_started_again(site, manager, server):
+    """Nobody is refused while there is none, and live connections go on behind the next one."""
+    text = config(site)
+    daemon = manager.start(text)
+    wait_until(lambda: "estate" in manager.names(), "what is kept")
+    clients = load(site)
+    try:
+        for _ in range(5):
+            clients.goes_on(10)
+            before = daemon.pids()
+            daemon.kill(signal.SIGKILL)
+            daemon.process.wait()
+            daemon = manager.start(text)
+            clients.goes_on(20)
+            wait_until(lambda: not any(is_alive(pid) for pid in before), "those of before have left", 20)
+            wait_until(lambda: "estate" in manager.names(), "what is kept")
+        workers = workers_of(daemon)
+        reload(daemon)
+        clients.goes_on(10)
+        wait_until(lambda: not any(is_alive(pid) for pid in workers), "those of before have left", 20)
+    finally:
+        clients.close()
+    assert (clients.lost, clients.broken) == ([], [])
+    assert daemon.stop() == 0
+    wait_until(lambda: not manager.names(), "nothing is kept of one that was told to end")
+
+
+def is_alive(pid):
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def test_socket_activation(site, manager, server):
+    """Sockets of a socket unit are used, whoever waits in them is served."""
+    with site.gateway.entered():
+        waiting = socket.socket(socket.AF_INET6)
+        waiting.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        waiting.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        waiting.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        waiting.bind(("::", FRONT))
+        waiting.listen(16)
+    with waiting, site.client.connect(GATEWAY6, FRONT) as client:
+        client.sendall(b"first")
+        daemon = manager.start(config(site), more=[("sixgate.socket", waiting.fileno())])
+        waiting.close()
+        assert read_exactly(client, 5) == b"first"
+        for _ in range(20):
+            with site.client.connect(GATEWAY6, FRONT) as other:
+                other.sendall(b"x")
+                assert read_exactly(other, 1) == b"x"
+    assert daemon.stop() == 0

@@ -9,13 +9,13 @@ from .namespace import wait_until
 
 
 class Daemon:
-    def __init__(self, namespace, argv, directory, name, env=None):
+    def __init__(self, namespace, argv, directory, name, env=None, pass_fds=()):
         self.name = name
         self.out = Path(directory) / f"{name}.out"
         self.err = Path(directory) / f"{name}.err"
         with self.out.open("wb") as out, self.err.open("wb") as err:
             self.process = namespace.popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
-                                           env={**os.environ, **(env or {})})
+                                           env={**os.environ, **(env or {})}, pass_fds=pass_fds)
         self.pid = self.process.pid
 
     def alive(self):

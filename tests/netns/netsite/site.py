@@ -178,8 +178,8 @@ class Site:
 
     # ---- servers --------------------------------------------------------------------------------
 
-    def daemon(self, namespace, argv, name, env=None):
-        daemon = Daemon(namespace, argv, self.dir, name, env)
+    def daemon(self, namespace, argv, name, env=None, pass_fds=()):
+        daemon = Daemon(namespace, argv, self.dir, name, env, pass_fds)
         self.daemons.append(daemon)
         return daemon
 
@@ -202,10 +202,10 @@ class Site:
         argv = [*wrapper, "haproxy", "-db", "-f", self.write(f"{name}.conf", config)]
         return self._wait_ports(self.daemon(namespace, argv, name), namespace, ports)
 
-    def sixgated(self, args, name="sixgated", env=None, wrapper=(), build=None):
+    def sixgated(self, args, name="sixgated", env=None, wrapper=(), build=None, pass_fds=()):
         """Starts the gateway and waits until it says that it is ready. build: where it is, if not in build_dir()."""
         argv = [*wrapper, (build or build_dir()) / "sixgated", *args]
-        daemon = self.daemon(self.gateway, argv, name, env)
+        daemon = self.daemon(self.gateway, argv, name, env, pass_fds)
         return daemon.wait_ready(lambda: "ready" in daemon.errors())
 
     def sixgated_config(self, config, **options):
