@@ -140,12 +140,13 @@ static int put_bans(struct guard *guard)
 static int make(struct guard *guard)
 {
 	bool fresh = guard->phase == CLOSED;
-	int err = fresh ? nft_guard_open(&guard->table) : 0;
+	bool left = guard->table.channel.fd >= 0; /* by an earlier image */
+	int err = fresh && !left ? nft_guard_open(&guard->table) : 0;
 
 	if (err)
 		return err;
 	guard->phase = OPEN;
-	if (fresh && guard->bans->n > 0)
+	if (fresh && (left || guard->bans->n > 0))
 		err = put_bans(guard);
 	return err ? err : put_rules(guard);
 }
@@ -271,8 +272,31 @@ static bool is_needed(const struct guard *guard)
 	return false;
 }
 
+/* The table of an earlier image goes on: nobody who is banned gets in between. */
+static void inherit(struct guard *guard, struct estate *estate)
+{
+	int fd = estate ? estate_take_fd(estate, "guard table") : -1;
+	int64_t hooks = 0;
+
+	if (fd < 0)
+		return;
+	(void)estate_get_number(estate, "guard hooks", &hooks);
+	if (nft_guard_adopt(&guard->table, fd, (unsigned)hooks) == 0 && !is_needed(guard))
+		nft_guard_close(&guard->table);
+}
+
+int guard_bequeath(const struct guard *guard, struct estate *estate)
+{
+	int err;
+
+	if (!guard || guard->phase != OPEN)
+		return 0;
+	err = estate_add_fd(estate, "guard table", guard->table.channel.fd);
+	return err ? err : estate_add_number(estate, "guard hooks", guard->table.hooks);
+}
+
 int guard_start(struct loop *loop, const struct config *config, struct pool_state *pools,
-	const struct ban_list *bans, struct guard **ret_guard)
+	const struct ban_list *bans, struct estate *estate, struct guard **ret_guard)
 {
 	struct guard *guard = calloc(1, sizeof(*guard));
 
@@ -297,6 +321,7 @@ int guard_start(struct loop *loop, const struct config *config, struct pool_stat
 	pool_state_add_watch(pools, &guard->watch);
 	for (size_t i = 0; i < config->n_pools; i++)
 		guard->down[i] = has_refusals(guard, i) && is_down(guard, i);
+	inherit(guard, estate);
 	if (is_needed(guard))
 		sync_table(guard);
 	*ret_guard = guard;

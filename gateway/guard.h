@@ -11,14 +11,20 @@
 
 #include "ban_list.h"
 #include "config.h"
+#include "estate.h"
 #include "loop.h"
 #include "pool_state.h"
 
 struct guard;
 
-/* Begins. All four must outlive it. 0 or -ENOMEM; a table that cannot be had is no failure. */
+/*
+ * Begins. The first four must outlive it. estate: of the image before, whose table goes on; NULL:
+ * there was none. 0 or -ENOMEM; a table that cannot be had is no failure.
+ */
 int guard_start(struct loop *loop, const struct config *config, struct pool_state *pools,
-	const struct ban_list *bans, struct guard **ret_guard);
+	const struct ban_list *bans, struct estate *estate, struct guard **ret_guard);
+/* The table, into the estate for the next image. Takes NULL. 0 or a negative errno. */
+int guard_bequeath(const struct guard *guard, struct estate *estate);
 /* Takes the table away. Takes NULL, like the next two. */
 void guard_stop(struct guard *guard);
 /* In a child: lets go of the table, which goes on in the parent. */

@@ -220,6 +220,8 @@ static int bequeath(void *userdata, bool all, struct estate *estate)
 	if (!err)
 		err = checker_bequeath(supervisor->checker, estate);
 	if (!err)
+		err = guard_bequeath(supervisor->guard, estate);
+	if (!err)
 		err = fd_store_bequeath(&supervisor->store, estate);
 	if (!err)
 		err = estate_add_number(estate, "started_ms", (int64_t)supervisor->started_ms);
@@ -576,7 +578,7 @@ static int start_guard(struct supervisor *supervisor)
 	if (!supervisor->bans)
 		return -ENOMEM;
 	return guard_start(&supervisor->loop, supervisor->config, supervisor->shared.pools,
-		bans_list(supervisor->bans), &supervisor->guard);
+		bans_list(supervisor->bans), supervisor->setup->estate, &supervisor->guard);
 }
 
 /* What an image before this one has left. */

@@ -7,6 +7,7 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "nft_guard_elements.h"
 #include "nft_guard_encode.h"
@@ -71,6 +72,20 @@ int nft_guard_open(struct nft_guard *guard)
 		nft_guard_close(&opened);
 	else
 		*guard = opened;
+	return err;
+}
+
+int nft_guard_adopt(struct nft_guard *guard, int fd, unsigned hooks)
+{
+	struct nft_guard adopted = { .hooks = hooks };
+	int err = nl_channel_adopt(&adopted.channel, fd, NETLINK_NETFILTER);
+
+	if (!err && !is_there(&adopted.channel))
+		err = -ENOENT;
+	if (err)
+		close(fd);
+	else
+		*guard = adopted;
 	return err;
 }
 

@@ -7,7 +7,7 @@
 #pragma once
 
 #include "nft_batch.h"
-#include "nft_guard.h"
+#include "nft_guard_wanted.h"
 
 /* Into the sets, by family; none may overlap what is there. */
 void nft_guard_elements_add(

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "nft_batch.h"
-#include "nft_guard.h"
+#include "nft_guard_wanted.h"
 
 #define NFT_GUARD_SET4		  "banned4"
 #define NFT_GUARD_SET6		  "banned6"

@@ -55,6 +55,32 @@ static int open_socket(struct nl_channel *channel)
 	return 0;
 }
 
+int nl_channel_adopt(struct nl_channel *channel, int fd, int protocol)
+{
+	struct sockaddr_nl local = { 0 };
+	socklen_t len = sizeof(local);
+	char unread[64];
+	int own = 0;
+	socklen_t own_len = sizeof(own);
+
+	if (getsockname(fd, (struct sockaddr *)&local, &len) < 0 ||
+		getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &own, &own_len) < 0)
+		return -errno;
+	if (local.nl_family != AF_NETLINK || own != protocol)
+		return -EPROTOTYPE;
+	/* Answers to what that image has asked are for nobody. */
+	while (recv(fd, unread, sizeof(unread), MSG_DONTWAIT | MSG_TRUNC) >= 0)
+		continue;
+	*channel = (struct nl_channel){
+		.fd = fd,
+		.protocol = protocol,
+		.port = local.nl_pid,
+		/* Far from those that it may have used last. */
+		.seq = (uint32_t)time(NULL) << 8,
+	};
+	return 0;
+}
+
 int nl_channel_open(struct nl_channel *channel, int protocol, size_t buffer)
 {
 	struct nl_channel opened = { .fd = -1, .protocol = protocol, .buffer = buffer };

@@ -29,6 +29,9 @@ struct nl_channel {
 /* protocol: NETLINK_ROUTE, NETLINK_NETFILTER. buffer: SO_RCVBUF in bytes, 0: the kernel's default.
  */
 int nl_channel_open(struct nl_channel *channel, int protocol, size_t buffer);
+/* One that an earlier image of this process has opened; fd is the channel's from now on. 0, or a
+ * negative errno: it is no such socket, and still the caller's. */
+int nl_channel_adopt(struct nl_channel *channel, int fd, int protocol);
 /* Takes a channel that is closed already (fd -1). */
 void nl_channel_close(struct nl_channel *channel);
 

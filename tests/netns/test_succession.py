@@ -254,6 +254,32 @@ def test_configuration_changes(site, gateway, server):
     wait_until(lambda: any(record["listener"] == "old" for record in access_records(daemon)), "its record")
 
 
+def test_bans_hold_in_between(site, gateway, server):
+    """Who is banned gets nothing through, not even while one image gives way to the other."""
+    daemon = gateway(config=config(site, f'state-directory = "{site.dir}/state"'))
+    assert control(site, "ban", prefix="2001:db8:1::/64")["ok"]
+    table = site.gateway.run(["nft", "list", "table", "inet", "sixgate-guard"]).stdout
+    assert "2001:db8:1::/64" in table
+    stop, heard = threading.Event(), []
+
+    def knock():
+        while not stop.is_set():
+            with contextlib.suppress(OSError), site.client.connect(GATEWAY6, FRONT, 0.05) as client:
+                heard.append(client.getsockname())
+
+    with background(knock) as done:
+        for _ in range(20):
+            reload(daemon)
+        stop.set()
+        done()
+    assert not heard
+    assert "2001:db8:1::/64" in site.gateway.run(["nft", "list", "ruleset"]).stdout
+    assert control(site, "unban", prefix="2001:db8:1::/64")["ok"]
+    with site.client.connect(GATEWAY6, FRONT, 5) as client:
+        client.sendall(b"x")
+        assert read_exactly(client, 1) == b"x"
+
+
 def script(site, name, text):
     path = site.dir / name
     path.write_text(f"#!/bin/sh\n{text}\n")
