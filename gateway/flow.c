@@ -141,7 +141,7 @@ static void flow_leave(struct flow_table *table, struct flow *flow)
 	flow->who = 0;
 }
 
-void flow_set_out(struct flow_table *table, struct flow *flow)
+static void set_out(struct flow_table *table, struct flow *flow, uint64_t began_us)
 {
 	uint8_t id[ACCESS_LOG_UNIQUE_ID_MAX];
 	struct who_entry entry;
@@ -156,7 +156,7 @@ void flow_set_out(struct flow_table *table, struct flow *flow)
 		.local = flow->local,
 		.source = flow->source,
 		.backend = flow->backend,
-		.began_us = clock_wall_us(),
+		.began_us = began_us,
 	};
 	len = flow_unique_id(table, flow, id);
 	if (len <= WHO_ID_MAX) {
@@ -164,6 +164,16 @@ void flow_set_out(struct flow_table *table, struct flow *flow)
 		entry.unique_id_len = (uint8_t)len;
 	}
 	flow->who = who_begin(&table->who, &entry, table->loop->now_ms);
+}
+
+void flow_set_out(struct flow_table *table, struct flow *flow)
+{
+	set_out(table, flow, clock_wall_us());
+}
+
+void flow_keep_out(struct flow_table *table, struct flow *flow)
+{
+	set_out(table, flow, clock_wall_us() - (clock_monotonic_us() - flow->accepted_us));
 }
 
 void flow_set_backend(struct flow *flow, struct pool *pool, uint16_t backend)

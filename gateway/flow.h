@@ -175,6 +175,8 @@ void flow_discard(struct flow_table *table, struct flow *flow);
 
 /* It has set out for its backend from a source that is known: who_find() finds it from now on. */
 void flow_set_out(struct flow_table *table, struct flow *flow);
+/* The same for one that did so in another process, of a listener of this configuration. */
+void flow_keep_out(struct flow_table *table, struct flow *flow);
 
 /*
  * Takes a place for a flow that has had one in another process, whatever the limits say. listener:

@@ -264,6 +264,8 @@ int tcp_handover_take(struct tcp_relay *relay, struct tcp_handover_retired *reti
 	err = take_sides(relay, flow, wire, fds);
 	if (!err)
 		err = flow_keep_told(flow, &wire->peer, wire->unique_id.data, wire->unique_id.len);
+	if (!err && is_configured(relay->config, listener))
+		flow_keep_out(relay->flows, flow);
 	if (err) {
 		tcp_relay_abort(relay, flow);
 		return err;

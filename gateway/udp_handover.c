@@ -127,5 +127,6 @@ int udp_handover_take(struct udp_relay *relay, const struct flow_wire *wire, int
 		udp_session_abort(&relay->sessions, flow);
 		return err;
 	}
+	flow_keep_out(relay->sessions.flows, flow);
 	return udp_session_resume(&relay->sessions, listener, flow);
 }

@@ -19,7 +19,8 @@
  *
  * Each slot has one writer. Its sequence is odd while it is written, and readers that have seen it
  * change look again. The keys, eight bytes each, lie apart, so that a reader can walk all of them:
- * a key says which entry is worth a look, and the entry says whether it is the right one.
+ * a key says which entry is worth a look, and the entry says whether it is the right one. Unique
+ * ids lie apart, too: where there are none, their memory is never touched.
  *
  * A worker that is killed while it writes leaves an odd sequence; who_bury() clears such a slot, so
  * that nothing half-written is ever told.
@@ -36,7 +37,6 @@ struct slot {
 	uint16_t source_port, backend_port; /* like the addresses in network order */
 	struct sockaddr_any client;
 	struct sockaddr_any local;
-	uint8_t id[WHO_ID_MAX];
 };
 
 struct table {
@@ -78,6 +78,16 @@ static struct slot *slot_of(const struct who *who, size_t worker, size_t i)
 	return (struct slot *)(void *)(who->memory + worker * who->size + slots_at(who)) + i;
 }
 
+static size_t ids_at(const struct who *who)
+{
+	return slots_at(who) + who->n_slots * sizeof(struct slot);
+}
+
+static uint8_t *id_of(const struct who *who, size_t worker, size_t i)
+{
+	return (uint8_t *)who->memory + worker * who->size + ids_at(who) + i * WHO_ID_MAX;
+}
+
 /* A worker that went mad may have written anything. */
 static uint32_t used_of(const struct who *who, size_t worker)
 {
@@ -108,7 +118,7 @@ static struct who *make(const struct config *config, size_t n_workers)
 	who->config = config;
 	who->n_workers = n_workers;
 	who->n_slots = flows_of_worker(config) + config->who.entries;
-	who->size = (slots_at(who) + who->n_slots * sizeof(struct slot) + 4095) & ~(size_t)4095;
+	who->size = (ids_at(who) + who->n_slots * WHO_ID_MAX + 4095) & ~(size_t)4095;
 	memory = mmap(NULL, n_workers * who->size, PROT_READ | PROT_WRITE,
 		MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (memory == MAP_FAILED) {
@@ -264,7 +274,9 @@ uint32_t who_begin(struct who_writer *writer, const struct who_entry *entry, uin
 	slot->backend = entry->backend.in.sin_addr.s_addr;
 	slot->backend_port = entry->backend.in.sin_port;
 	slot->id_len = entry->unique_id_len;
-	memcpy(slot->id, entry->unique_id, entry->unique_id_len);
+	if (entry->unique_id_len > 0)
+		memcpy(id_of(who, writer->worker, (size_t)i), entry->unique_id,
+			entry->unique_id_len);
 	slot->client = entry->client;
 	slot->local = entry->local;
 	__atomic_store_n(key_of(who, writer->worker, (size_t)i),
@@ -303,14 +315,19 @@ void who_bury(struct who *who, size_t worker, uint64_t now_us)
 }
 
 /* The slot as one writer has left it; false: it is being written all the time. */
-static bool read_slot(const struct slot *slot, struct slot *ret)
+static bool read_slot(const struct who *who, size_t worker, size_t i, struct slot *ret,
+	uint8_t ret_id[WHO_ID_MAX])
 {
-	for (unsigned i = 0; i < READ_TRIES; i++) {
+	const struct slot *slot = slot_of(who, worker, i);
+
+	for (unsigned tries = 0; tries < READ_TRIES; tries++) {
 		uint32_t before = __atomic_load_n(&slot->sequence, __ATOMIC_ACQUIRE);
 
 		if (before % 2 != 0)
 			continue;
 		memcpy(ret, slot, sizeof(*ret));
+		if (ret->id_len > 0)
+			memcpy(ret_id, id_of(who, worker, i), WHO_ID_MAX);
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);
 		if (__atomic_load_n(&slot->sequence, __ATOMIC_RELAXED) == before)
 			return true;
@@ -325,7 +342,8 @@ static struct sockaddr_any address_of(uint32_t addr, uint16_t port)
 	};
 }
 
-static struct who_entry entry_of(const struct who *who, const struct slot *slot)
+static struct who_entry entry_of(
+	const struct who *who, const struct slot *slot, const uint8_t id[WHO_ID_MAX])
 {
 	struct who_entry entry = {
 		.listener = &who->config->listeners[slot->listener],
@@ -338,7 +356,7 @@ static struct who_entry entry_of(const struct who *who, const struct slot *slot)
 		.unique_id_len = slot->id_len < WHO_ID_MAX ? slot->id_len : WHO_ID_MAX,
 	};
 
-	memcpy(entry.unique_id, slot->id, WHO_ID_MAX);
+	memcpy(entry.unique_id, id, entry.unique_id_len);
 	return entry;
 }
 
@@ -384,6 +402,7 @@ size_t who_find(
 		query->source.in.sin_addr.s_addr, query->source.in.sin_port, query->protocol);
 	uint64_t mask = query->protocol ? UINT64_MAX : ~UINT64_C(0xff);
 	struct who_entry entry;
+	uint8_t id[WHO_ID_MAX];
 	struct slot slot;
 	size_t n = 0;
 
@@ -393,10 +412,10 @@ size_t who_find(
 		for (uint32_t i = 0; i < used; i++) {
 			uint64_t found = __atomic_load_n(key_of(who, worker, i), __ATOMIC_RELAXED);
 
-			if ((found & mask) != key || !read_slot(slot_of(who, worker, i), &slot) ||
+			if ((found & mask) != key || !read_slot(who, worker, i, &slot, id) ||
 				!is_meant(who, &slot, query))
 				continue;
-			entry = entry_of(who, &slot);
+			entry = entry_of(who, &slot, id);
 			insert(ret, n++, max, &entry);
 		}
 	}

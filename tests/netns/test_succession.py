@@ -182,6 +182,23 @@ def test_what_waits_goes_along(site, gateway):
             assert (at_server(), at_client()) == ((sent[0], total), (sent[1], total))
 
 
+def test_who_that_was(site, gateway, server):
+    """A connection that was handed over is still somebody's."""
+    daemon = gateway(config=config(site))
+    with site.client.connect(GATEWAY6, FRONT) as client:
+        client.sendall(b"x")
+        assert read_exactly(client, 1) == b"x"
+        source = "{}:{}".format(*next(iter(server.connections.values()))[0].getpeername())
+        before, = control(site, "who", source=source)["result"]["answers"]
+        for _ in range(2):
+            reload(daemon)
+            alone(daemon)
+        after, = control(site, "who", source=source)["result"]["answers"]
+    assert after["client"].startswith("[2001:db8:1::10]") and after["live"]
+    assert {name: after[name] for name in after if name != "began"} == {
+        name: before[name] for name in before if name != "began"}
+
+
 def test_resets_stay_resets(site, gateway):
     """Also behind an image that never saw the connection begin."""
     daemon = gateway(config=config(site))
