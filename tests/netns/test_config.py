@@ -20,8 +20,8 @@ POOL = 'pool "p" { backend "192.0.2.10:80" {} }\n'
 LISTENER = 'listener "l" { bind = "[::1]:9" pool = "p" }\n'
 GOOD = LISTENER + POOL
 
-KNOWN = ("known here: workers, drain, max-flows, user, run-directory, state-directory, log, log-level, access-log, "
-         "who, network, resolve, listener, pool")
+KNOWN = ("known here: workers, drain, max-flows, user, run-directory, control-group, state-directory, log, log-level, access-log, "
+         "hold, who, network, resolve, listener, pool")
 WRITE = "write 'name = value' or 'name { ... }'"
 WHOLE = "name a configuration file of up to 1 MiB"
 
