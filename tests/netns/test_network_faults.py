@@ -175,7 +175,7 @@ class Victim:
         return self.daemon.alive()
 
     def starts(self):
-        return self.reaches(lambda: "ready" in self.daemon.errors(), "ready, or killed")
+        return self.reaches(lambda: "ready: " in self.daemon.errors(), "ready, or killed")
 
     def is_gone(self):
         """It must have been killed by nobody else; its children go by themselves."""
@@ -765,7 +765,7 @@ def test_every_failure_is_undone(site, foreign, what, error, record_property):
         argv = [*injection(site, what, f"error={error}", number), build_dir() / "sixgated", "--config",
                 site.dir / "gateway.conf"]
         daemon = site.daemon(site.gateway, argv, f"failing{number}")
-        wait_until(lambda daemon=daemon: not daemon.alive() or "ready" in daemon.errors(), "ready, or refused")
+        wait_until(lambda daemon=daemon: not daemon.alive() or "ready: " in daemon.errors(), "ready, or refused")
         injected = "(INJECTED)" in (site.dir / "strace").read_text()
         if daemon.alive():
             assert_equal(wanted, site)

@@ -269,7 +269,7 @@ def terminated_after(site, number, seconds=None):
     """Starts it, ends it after so long, or at once; returns (status, how long the start took or was let go on)."""
     began = time.monotonic()
     daemon = site.daemon(site.gateway, [build_dir() / "sixgated", "--config", site.dir / "cut.conf"], f"cut{number}")
-    wait_until(lambda: "ready" in daemon.errors() or seconds is not None and time.monotonic() - began >= seconds,
+    wait_until(lambda: "ready: " in daemon.errors() or seconds is not None and time.monotonic() - began >= seconds,
                "its moment")
     took = time.monotonic() - began
     status = daemon.stop()
@@ -306,7 +306,7 @@ def test_terminated_at_a_call(site, call):
                 "-e", f"trace={call}", "-e", f"inject={call}:signal=SIGTERM:when={number}",
                 build_dir() / "sixgated", "--config", config]
         daemon = site.daemon(site.gateway, argv, f"at{number}")
-        wait_until(lambda: not daemon.alive() or "ready" in daemon.errors(), "an end, or ready")
+        wait_until(lambda: not daemon.alive() or "ready: " in daemon.errors(), "an end, or ready")
         return daemon
 
     daemon = started(65535)

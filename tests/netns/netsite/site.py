@@ -206,7 +206,8 @@ class Site:
         """Starts the gateway and waits until it says that it is ready. build: where it is, if not in build_dir()."""
         argv = [*wrapper, (build or build_dir()) / "sixgated", *args]
         daemon = self.daemon(self.gateway, argv, name, env, pass_fds)
-        return daemon.wait_ready(lambda: "ready" in daemon.errors())
+        # Not the "ready" of "Address already in use".
+        return daemon.wait_ready(lambda: "ready: " in daemon.errors())
 
     def sixgated_config(self, config, **options):
         path = self.write(f"{options.get('name', 'sixgated')}.conf", config)
