@@ -98,9 +98,10 @@ int nf_queue_parse(const void *buf, size_t len, struct nf_queue_packet *ret_pack
 	const struct nlmsghdr *message = buf;
 	const struct nfqnl_msg_packet_hdr *header;
 
-	if (len > INT32_MAX || !mnl_nlmsg_ok(message, (int)len) ||
-		message->nlmsg_type != SUBSYSTEM(NFQNL_MSG_PACKET) ||
-		mnl_nlmsg_get_payload_len(message) < sizeof(struct nfgenmsg))
+	/* Not mnl_nlmsg_ok(), for which a length of over INT_MAX is a negative one. */
+	if (len < sizeof(*message) || message->nlmsg_len > len ||
+		message->nlmsg_len < NLMSG_LENGTH(sizeof(struct nfgenmsg)) ||
+		message->nlmsg_type != SUBSYSTEM(NFQNL_MSG_PACKET))
 		return -EBADMSG;
 	if (mnl_attr_parse(message, sizeof(struct nfgenmsg), note_attribute, found) < 0)
 		return -EBADMSG;

@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <linux/netlink.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -81,6 +82,23 @@ static void test_other_messages(void **state)
 	assert_int_equal(parse(copy, sizeof(copy), &got), -EBADMSG);
 }
 
+/* A length that is negative as an int, which is how libmnl compares it. */
+static void test_length_beyond_int(void **state)
+{
+	uint8_t copy[sizeof(packet)];
+	struct nf_queue_packet got;
+
+	(void)state;
+	memcpy(copy, packet, sizeof(copy));
+	copy[0] = 0; /* 0x80000000: what is left behind the headers is positive again */
+	copy[3] = 0x80;
+	copy[52] = 4; /* the last attribute ends early, and what would follow lies outside */
+	assert_int_equal(parse(copy, sizeof(copy), &got), -EBADMSG);
+	copy[3] = 0xff;
+	assert_int_equal(parse(copy, sizeof(copy), &got), -EBADMSG);
+	assert_int_equal(parse(copy, NLMSG_HDRLEN, &got), -EBADMSG);
+}
+
 /* Whatever one byte is, nothing is read beyond the end. */
 static void test_every_byte_wrong(void **state)
 {
@@ -129,6 +147,7 @@ int main(void)
 		cmocka_unit_test(test_packet),
 		cmocka_unit_test(test_cut_off),
 		cmocka_unit_test(test_other_messages),
+		cmocka_unit_test(test_length_beyond_int),
 		cmocka_unit_test(test_every_byte_wrong),
 		cmocka_unit_test(test_verdicts),
 	};
