@@ -1,44 +1,11 @@
-#include "unit.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "config_file.h"
+#include "config_text.h"
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define POOL	     "pool p { backend \"192.0.2.10:80\" {} }\n"
-#define AFTER	     "accept = after-backend"
-
-struct broken {
-	const char *text, *error;
-};
-
-static struct config *parsed(const char *text)
-{
-	char error[CONFIG_ERROR_MAX];
-	struct config *config = NULL;
-
-	if (config_file_parse("t", text, strlen(text), &config, error) != 0)
-		fail_msg("%s\nrefused: %s", text, error);
-	return config;
-}
-
-static void check_broken(const struct broken *cases, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		char error[CONFIG_ERROR_MAX], expected[CONFIG_ERROR_MAX];
-		struct config *config = NULL;
-		int err = config_file_parse(
-			"t", cases[i].text, strlen(cases[i].text), &config, error);
-
-		snprintf(expected, sizeof(expected), "t:%s", cases[i].error);
-		if (err != -EINVAL || config)
-			fail_msg("%d for: %s", err, cases[i].text);
-		if (strcmp(error, expected) != 0)
-			fail_msg("%s\n%s\n%s", cases[i].text, error, expected);
-	}
-}
+#define POOL  "pool p { backend \"192.0.2.10:80\" {} }\n"
+#define AFTER "accept = after-backend"
 
 static void test_defaults(void **state)
 {

@@ -1,27 +1,12 @@
 /* What configuration files say of the network, of transparent and of embedded listeners. */
-#include "unit.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "config_file.h"
-
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#include "config_text.h"
 
 #define POOL "pool p { backend 192.0.2.10:80 {} }\n"
 #define REST "listener l { bind = \"*:80\" pool = p }\n" POOL
-
-static struct config *parsed(const char *text)
-{
-	struct config *config = NULL;
-	char error[CONFIG_ERROR_MAX];
-
-	if (config_file_parse("t.conf", text, strlen(text), &config, error) != 0)
-		fail_msg("refused: %s\n%s", error, text);
-	assert_non_null(config);
-	return config;
-}
 
 static void assert_bind(const struct config_bind *bind, const char *expected)
 {
@@ -177,26 +162,6 @@ static void test_embedded(void **state)
 	assert_int_equal(config->n_pools, 0);
 	assert_true(config_needs_network(config));
 	config_free(config);
-}
-
-struct broken {
-	const char *text, *error;
-};
-
-static void check_broken(const struct broken *cases, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		char error[CONFIG_ERROR_MAX], expected[CONFIG_ERROR_MAX];
-		struct config *config = NULL;
-		int err = config_file_parse(
-			"t.conf", cases[i].text, strlen(cases[i].text), &config, error);
-
-		snprintf(expected, sizeof(expected), "t.conf:%s", cases[i].error);
-		if (err != -EINVAL || config)
-			fail_msg("%d for: %s", err, cases[i].text);
-		if (strcmp(error, expected) != 0)
-			fail_msg("%s\n%s\n%s", cases[i].text, error, expected);
-	}
 }
 
 #define NO_INTERFACE ": its interface is missing; add: interface = \"eth0\""
