@@ -20,7 +20,7 @@ enum {
 struct ctl {
 	bool json;
 	struct net_wanted wanted;
-	struct net_apply apply;
+	struct net_channels channels;
 	struct net_state actual;
 	char *nft_image; /* NULL: nft_error says why */
 	int nft_error;
@@ -35,7 +35,7 @@ static void ctl_clear(struct ctl *ctl)
 	net_state_clear(&ctl->actual);
 	net_wanted_clear(&ctl->wanted);
 	free(ctl->nft_image);
-	net_apply_close(&ctl->apply);
+	net_channels_close(&ctl->channels);
 }
 
 /* config NULL: nothing is wanted. */
@@ -44,7 +44,7 @@ static int ctl_open(struct ctl *ctl, const struct config *config, bool json)
 	struct net_wanted wanted = { 0 };
 	int err;
 
-	*ctl = (struct ctl){ .json = json, .apply.route.fd = -1, .apply.nft.fd = -1 };
+	*ctl = (struct ctl){ .json = json, .channels.route.fd = -1, .channels.nft.fd = -1 };
 	if (config)
 		err = net_wanted_make(config, net_wanted_has_conntrack(), &wanted);
 	else
@@ -52,24 +52,24 @@ static int ctl_open(struct ctl *ctl, const struct config *config, bool json)
 	if (err)
 		return err;
 	ctl->wanted = wanted;
-	err = net_apply_open(
-		&ctl->apply, config ? config->network.receive_buffer : CONFIG_NET_BUFFER);
+	err = net_channels_open(
+		&ctl->channels, config ? config->network.receive_buffer : CONFIG_NET_BUFFER);
 	if (err)
-		ctl->apply.route.fd = ctl->apply.nft.fd = -1;
+		ctl->channels.route.fd = ctl->channels.nft.fd = -1;
 	return err;
 }
 
 static int ctl_read(struct ctl *ctl)
 {
-	int err = net_read_state(&ctl->apply.route, NET_READ_OURS, &ctl->actual);
+	int err = net_read_state(&ctl->channels.route, NET_READ_OURS, &ctl->actual);
 
 	if (err)
 		return err;
 	ctl->nft_error = -EPROTONOSUPPORT;
-	if (ctl->apply.nft.fd >= 0)
-		ctl->nft_error = nft_table_read(&ctl->apply.nft, &ctl->nft_image);
+	if (ctl->channels.nft.fd >= 0)
+		ctl->nft_error = nft_table_read(&ctl->channels.nft, &ctl->nft_image);
 	err = net_plan_make(&ctl->wanted, &ctl->actual, ctl->nft_image, &ctl->plan);
-	return err ? err : net_apply_drop_done(&ctl->apply, &ctl->plan);
+	return err ? err : net_apply_drop_done(&ctl->channels, &ctl->plan);
 }
 
 /* Whether there may be something in nftables that could not be compared. */
@@ -305,8 +305,8 @@ static int run_plan(
 		fprintf(stderr,
 			"sixgatectl: the last application was interrupted at step %zu%s%s\n",
 			past->step, past->text[0] ? ": " : "", past->text);
-	err = net_apply_run(
-		&ctl->apply, &ctl->plan, &ctl->wanted, journal, NET_APPLY_ALL_OR_NOTHING, &failure);
+	err = net_apply_run(&ctl->channels, &ctl->plan, &ctl->wanted, journal,
+		NET_APPLY_ALL_OR_NOTHING, &failure);
 	config_clean_text(failure.text);
 	/* Whoever waits for the lock does not wait for what we have to say. */
 	net_journal_close(journal);

@@ -425,7 +425,7 @@ static void look_up_all(struct doctor_facts *facts, struct nl_channel *channel)
 }
 
 /* Routes without our mark were not read; one that is wanted may be among them. */
-static void add_others_routes(struct doctor_facts *facts, struct net_apply *apply)
+static void add_others_routes(struct doctor_facts *facts, struct net_channels *channels)
 {
 	for (size_t i = 0; i < facts->wanted.net.n_routes; i++) {
 		struct net_step step = { .kind = NET_STEP_ROUTE,
@@ -434,7 +434,7 @@ static void add_others_routes(struct doctor_facts *facts, struct net_apply *appl
 		bool done = false;
 
 		step.route.index = link ? link->index : 0;
-		if (net_step_is_done(apply, &step, &done) == 0 && done) {
+		if (net_step_is_done(channels, &step, &done) == 0 && done) {
 			step.route.protocol = 0;
 			(void)net_state_add_route(&facts->net, &step.route);
 		}
@@ -443,21 +443,21 @@ static void add_others_routes(struct doctor_facts *facts, struct net_apply *appl
 
 static void read_kernel(struct doctor_facts *facts)
 {
-	struct net_apply apply;
+	struct net_channels channels;
 
-	facts->net_error = net_apply_open(&apply, facts->config->network.receive_buffer);
+	facts->net_error = net_channels_open(&channels, facts->config->network.receive_buffer);
 	facts->nft_error = facts->net_error;
 	if (facts->net_error)
 		return;
-	facts->net_error = net_read_state(&apply.route, NET_READ_OURS, &facts->net);
+	facts->net_error = net_read_state(&channels.route, NET_READ_OURS, &facts->net);
 	if (!facts->net_error) {
-		add_others_routes(facts, &apply);
-		look_up_all(facts, &apply.route);
+		add_others_routes(facts, &channels);
+		look_up_all(facts, &channels.route);
 	}
 	facts->nft_error = -EPROTONOSUPPORT;
-	if (apply.nft.fd >= 0)
-		facts->nft_error = nft_table_read(&apply.nft, &facts->nft_image);
-	net_apply_close(&apply);
+	if (channels.nft.fd >= 0)
+		facts->nft_error = nft_table_read(&channels.nft, &facts->nft_image);
+	net_channels_close(&channels);
 }
 
 int doctor_facts_gather(

@@ -186,7 +186,7 @@ static int run_plan(struct net_keeper *keeper, const struct net_plan *plan,
 		log_warning("network: an earlier run was cut off at step %zu (%s): going on from "
 			    "what the kernel has",
 			past.step, past.text);
-	err = net_apply_run(&keeper->apply, plan, wanted, &journal, mode, failure);
+	err = net_apply_run(&keeper->channels, plan, wanted, &journal, mode, failure);
 	net_journal_close(&journal);
 	return err;
 }
@@ -200,7 +200,7 @@ static int look(struct net_keeper *keeper, const struct net_wanted *wanted,
 	unsigned suppressed = 0;
 	int err;
 
-	err = net_apply_plan(&keeper->apply, wanted, &plan);
+	err = net_apply_plan(&keeper->channels, wanted, &plan);
 	if (err)
 		failure.error = err;
 	else if (plan.n_steps > 0)
@@ -283,11 +283,11 @@ static void on_watch(struct net_keeper *keeper)
 
 	if (err)
 		log_debug("network: cannot read what has changed: %s", strerror(-err));
-	if (events & NET_WATCH_LOST)
+	if (events & NET_EVENT_LOST)
 		log_debug("network: notifications were lost, reading everything again");
 	/* A running delay is only cut short by a link, which may be what was missing. */
 	if ((err || events) && keeper->due_ms > soon &&
-		(keeper->backoff_ms == 0 || events & NET_WATCH_LINKS))
+		(keeper->backoff_ms == 0 || events & NET_EVENT_LINKS))
 		look_at(keeper, soon);
 }
 
@@ -309,8 +309,8 @@ static void on_nft_event(struct loop_source *source, uint32_t events)
 static int check_nft(struct net_keeper *keeper)
 {
 	char *image = NULL;
-	int err = keeper->apply.nft.fd < 0 ? -EPROTONOSUPPORT
-					   : nft_table_read(&keeper->apply.nft, &image);
+	int err = keeper->channels.nft.fd < 0 ? -EPROTONOSUPPORT
+					      : nft_table_read(&keeper->channels.nft, &image);
 
 	free(image);
 	if (!err || keeper->wanted.nft.n_rules == 0)
@@ -338,7 +338,7 @@ static int start_active(struct net_keeper *keeper)
 	size_t steps = 0;
 	int err;
 
-	err = net_apply_open(&keeper->apply, keeper->config->network.receive_buffer);
+	err = net_channels_open(&keeper->channels, keeper->config->network.receive_buffer);
 	if (!err)
 		err = start_watch(keeper);
 	if (err) {
@@ -363,7 +363,7 @@ int net_keeper_start(struct net_keeper *keeper, struct loop *loop, const struct 
 	*keeper = (struct net_keeper){
 		.config = config,
 		.loop = loop,
-		.apply = { .route.fd = -1, .nft.fd = -1 },
+		.channels = { .route.fd = -1, .nft.fd = -1 },
 		.watch = { .route_fd = -1, .nft_fd = -1 },
 		.owner_fd = -1,
 	};
@@ -388,7 +388,7 @@ void net_keeper_abandon(struct net_keeper *keeper)
 	if (!keeper->loop || keeper->owner_fd < 0)
 		return;
 	net_watch_close(&keeper->watch);
-	net_apply_close(&keeper->apply);
+	net_channels_close(&keeper->channels);
 	close(keeper->owner_fd);
 	keeper->owner_fd = -1;
 }
@@ -402,7 +402,7 @@ void net_keeper_stop(struct net_keeper *keeper)
 		return;
 	loop_timer_cancel(keeper->loop, &keeper->timer);
 	keeper->backoff_ms = 0;
-	if (keeper->apply.route.fd >= 0 && !keeper->config->network.keep)
+	if (keeper->channels.route.fd >= 0 && !keeper->config->network.keep)
 		(void)look(keeper, &nothing, NET_APPLY_AS_FAR_AS_POSSIBLE, LOCK_WAIT_MS,
 			"taken away", &steps);
 	else if (keeper->config->network.keep)

@@ -18,7 +18,7 @@ struct net_keeper {
 	const struct config *config;
 	struct loop *loop;
 	struct net_wanted wanted;
-	struct net_apply apply;
+	struct net_channels channels;
 	struct net_watch watch;
 	struct loop_source route_source;
 	struct loop_source nft_source;

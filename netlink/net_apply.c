@@ -17,43 +17,19 @@
  * taken back as if it had: that does nothing if it was not done.
  */
 
-int net_apply_open(struct net_apply *apply, size_t buffer)
-{
-	struct net_apply opened = { .route = { .fd = -1 }, .nft = { .fd = -1 } };
-	int err;
-
-	err = nl_channel_open(&opened.route, NETLINK_ROUTE, buffer);
-	if (err)
-		return err;
-	err = nl_channel_open(&opened.nft, NETLINK_NETFILTER, buffer);
-	if (err == -EPROTONOSUPPORT) {
-		opened.nft = (struct nl_channel){ .fd = -1 };
-	} else if (err) {
-		nl_channel_close(&opened.route);
-		return err;
-	}
-	*apply = opened;
-	return 0;
-}
-
-void net_apply_close(struct net_apply *apply)
-{
-	nl_channel_close(&apply->route);
-	nl_channel_close(&apply->nft);
-}
-
 /*
  * Only routes with our mark were read, as there may be very many others. One that is wanted may be
  * among those: each is looked for by itself, in its own table.
  */
-int net_apply_drop_done(struct net_apply *apply, struct net_plan *plan)
+int net_apply_drop_done(struct net_channels *channels, struct net_plan *plan)
 {
 	size_t kept = 0;
 
 	for (size_t i = 0; i < plan->n_steps; i++) {
 		const struct net_step *step = &plan->steps[i];
 		bool done = false;
-		int err = step->kind == NET_STEP_ROUTE ? net_step_is_done(apply, step, &done) : 0;
+		int err =
+			step->kind == NET_STEP_ROUTE ? net_step_is_done(channels, step, &done) : 0;
 
 		if (err)
 			return err;
@@ -65,18 +41,18 @@ int net_apply_drop_done(struct net_apply *apply, struct net_plan *plan)
 }
 
 int net_apply_plan(
-	struct net_apply *apply, const struct net_wanted *wanted, struct net_plan *ret_plan)
+	struct net_channels *channels, const struct net_wanted *wanted, struct net_plan *ret_plan)
 {
 	struct net_state actual = { 0 };
 	struct net_plan plan = { 0 };
 	char *image = NULL;
 	int err;
 
-	err = net_read_state(&apply->route, NET_READ_OURS, &actual);
+	err = net_read_state(&channels->route, NET_READ_OURS, &actual);
 	if (err)
 		goto out;
-	if (apply->nft.fd >= 0) {
-		err = nft_table_read(&apply->nft, &image);
+	if (channels->nft.fd >= 0) {
+		err = nft_table_read(&channels->nft, &image);
 		if (err == -EPERM || err == -EPROTONOSUPPORT)
 			image = NULL;
 		else if (err)
@@ -84,7 +60,7 @@ int net_apply_plan(
 	}
 	err = net_plan_make(wanted, &actual, image, &plan);
 	if (!err)
-		err = net_apply_drop_done(apply, &plan);
+		err = net_apply_drop_done(channels, &plan);
 out:
 	free(image);
 	net_state_clear(&actual);
@@ -213,7 +189,7 @@ out:
 }
 
 struct kernel {
-	struct net_apply *apply;
+	struct net_channels *channels;
 	const struct net_wanted *wanted;
 };
 
@@ -221,14 +197,14 @@ static int do_in_kernel(void *userdata, const struct net_step *step, bool *ret_c
 {
 	struct kernel *kernel = userdata;
 
-	return net_step_run(kernel->apply, step, kernel->wanted, ret_changed);
+	return net_step_run(kernel->channels, step, kernel->wanted, ret_changed);
 }
 
-int net_apply_run(struct net_apply *apply, const struct net_plan *plan,
+int net_apply_run(struct net_channels *channels, const struct net_plan *plan,
 	const struct net_wanted *wanted, struct net_journal *journal, enum net_apply_mode mode,
 	struct net_apply_failure *ret_failure)
 {
-	struct kernel kernel = { .apply = apply, .wanted = wanted };
+	struct kernel kernel = { .channels = channels, .wanted = wanted };
 
 	return net_apply_steps(do_in_kernel, &kernel, plan, journal, mode, ret_failure);
 }

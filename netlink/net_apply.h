@@ -8,15 +8,10 @@
  */
 #pragma once
 
+#include "net_channels.h"
 #include "net_journal.h"
 #include "net_plan.h"
 #include "net_read.h"
-
-/* The channels to the kernel. Either may be closed (fd -1) where nothing needs it. */
-struct net_apply {
-	struct nl_channel route;
-	struct nl_channel nft;
-};
 
 struct net_apply_failure {
 	size_t step; /* which one, counted from 1; 0: the journal, before or after all steps */
@@ -30,20 +25,15 @@ enum net_apply_mode {
 	NET_APPLY_AS_FAR_AS_POSSIBLE, /* go on with the next step; the first failure is reported */
 };
 
-/* buffer: receive buffer of the sockets in bytes, 0: default. -EPROTONOSUPPORT of nftables leaves
- * it closed. */
-int net_apply_open(struct net_apply *apply, size_t buffer);
-void net_apply_close(struct net_apply *apply);
-
 /* Reads the actual state and makes the plan. nftables that may not be read are left out. */
 int net_apply_plan(
-	struct net_apply *apply, const struct net_wanted *wanted, struct net_plan *ret_plan);
+	struct net_channels *channels, const struct net_wanted *wanted, struct net_plan *ret_plan);
 
 /*
  * For who makes the plan from a state that has only routes with our mark: takes out what others
  * have put in place.
  */
-int net_apply_drop_done(struct net_apply *apply, struct net_plan *plan);
+int net_apply_drop_done(struct net_channels *channels, struct net_plan *plan);
 
 /*
  * Carries out the plan. 0; or a negative errno, and the failure told in ret_failure, which is
@@ -51,7 +41,7 @@ int net_apply_drop_done(struct net_apply *apply, struct net_plan *plan);
  * then, in either mode, the run goes on, and the first failure is reported. A step that cannot be
  * journaled is not begun. The journal has no "end" if something could not be taken back.
  */
-int net_apply_run(struct net_apply *apply, const struct net_plan *plan,
+int net_apply_run(struct net_channels *channels, const struct net_plan *plan,
 	const struct net_wanted *wanted, struct net_journal *journal, enum net_apply_mode mode,
 	struct net_apply_failure *ret_failure);
 

@@ -58,17 +58,17 @@ static unsigned judge_route(const struct nlmsghdr *message)
 	switch (message->nlmsg_type) {
 	case RTM_NEWLINK:
 	case RTM_DELLINK:
-		return NET_WATCH_LINKS;
+		return NET_EVENT_LINKS;
 	case RTM_DELADDR:
 	case RTM_DELRULE:
-		return NET_WATCH_OURS; /* somebody else's may have been what we wanted, too */
+		return NET_EVENT_OURS; /* somebody else's may have been what we wanted, too */
 	case RTM_NEWADDR:
-		return has_mark(message, sizeof(struct ifaddrmsg), IFA_PROTO) ? NET_WATCH_OURS : 0;
+		return has_mark(message, sizeof(struct ifaddrmsg), IFA_PROTO) ? NET_EVENT_OURS : 0;
 	case RTM_NEWROUTE:
 	case RTM_DELROUTE:
-		return concerns_route(message) ? NET_WATCH_OURS : 0;
+		return concerns_route(message) ? NET_EVENT_OURS : 0;
 	case RTM_NEWRULE:
-		return has_mark(message, sizeof(struct fib_rule_hdr), FRA_PROTOCOL) ? NET_WATCH_OURS
+		return has_mark(message, sizeof(struct fib_rule_hdr), FRA_PROTOCOL) ? NET_EVENT_OURS
 										    : 0;
 	default:
 		return 0;
@@ -100,7 +100,7 @@ static unsigned judge_nft(const struct nlmsghdr *message, const char *table)
 	len = strlen(table) + 1;
 	return mnl_attr_get_payload_len(attr) == len &&
 			       memcmp(mnl_attr_get_payload(attr), table, len) == 0
-		       ? NET_WATCH_OURS
+		       ? NET_EVENT_OURS
 		       : 0;
 }
 

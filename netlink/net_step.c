@@ -179,23 +179,23 @@ static int remove_ours(struct nl_channel *channel, const struct net_step *step, 
 	return 0;
 }
 
-int net_step_run(struct net_apply *apply, const struct net_step *step,
+int net_step_run(struct net_channels *channels, const struct net_step *step,
 	const struct net_wanted *wanted, bool *ret_changed)
 {
 	int err;
 
 	if (step->kind != NET_STEP_NFT)
-		return step->remove ? remove_ours(&apply->route, step, ret_changed)
-				    : add(&apply->route, step, ret_changed);
-	if (apply->nft.fd < 0)
+		return step->remove ? remove_ours(&channels->route, step, ret_changed)
+				    : add(&channels->route, step, ret_changed);
+	if (channels->nft.fd < 0)
 		return -EPROTONOSUPPORT;
-	err = nft_table_replace(&apply->nft, &wanted->nft);
+	err = nft_table_replace(&channels->nft, &wanted->nft);
 	if (!err)
 		*ret_changed = true;
 	return err;
 }
 
-int net_step_is_done(struct net_apply *apply, const struct net_step *step, bool *ret_done)
+int net_step_is_done(struct net_channels *channels, const struct net_step *step, bool *ret_done)
 {
 	struct search search = { .step = step };
 	int err;
@@ -204,7 +204,7 @@ int net_step_is_done(struct net_apply *apply, const struct net_step *step, bool 
 		*ret_done = false;
 		return 0;
 	}
-	err = look_up(&apply->route, &search);
+	err = look_up(&channels->route, &search);
 	if (!err)
 		*ret_done = search.found;
 	return err;

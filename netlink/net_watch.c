@@ -89,7 +89,7 @@ static int read_socket(struct net_watch *watch, int fd, const char *nft_table, u
 		if (n < 0 && errno != ENOBUFS && errno != EINTR)
 			return -errno;
 		if ((n < 0 && errno == ENOBUFS) || (n > 0 && header.msg_flags & MSG_TRUNC)) {
-			*events |= NET_WATCH_LOST;
+			*events |= NET_EVENT_LOST;
 			watch->lost++;
 		} else if (n > 0 && from.nl_pid == 0) {
 			*events |= fd == watch->nft_fd ? net_event_nft(buf, (size_t)n, nft_table)

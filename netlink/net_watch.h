@@ -11,12 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum net_watch_event {
-	NET_WATCH_OURS =
-		1, /* an address, route, rule with our mark, or our nftables table, was changed */
-	NET_WATCH_LINKS = 2, /* a link came, went, changed its name or its state */
-	NET_WATCH_LOST = 4,  /* events were lost (ENOBUFS): anything may have changed */
-};
+#include "net_event.h"
 
 struct net_watch {
 	int route_fd;
@@ -30,7 +25,7 @@ int net_watch_open(struct net_watch *watch, size_t buffer);
 void net_watch_close(struct net_watch *watch);
 
 /*
- * Reads what there is without waiting. ret_events: bits of enum net_watch_event, 0: nothing that
+ * Reads what there is without waiting. ret_events: bits of enum net_event, 0: nothing that
  * concerns us. nft_table: the name of our table.
  */
 int net_watch_read(struct net_watch *watch, const char *nft_table, unsigned *ret_events);

@@ -359,54 +359,54 @@ static void test_kernel(void **state)
 	struct fixture *f = *state;
 	struct net_wanted wanted = { 0 }, none = { 0 };
 	struct net_plan made, again;
-	struct net_apply apply;
+	struct net_channels channels;
 
 	if (!enter_namespace())
 		skip();
 	want_all(&wanted);
-	assert_int_equal(net_apply_open(&apply, 0), 0);
-	nl_channel_close(&apply.nft);
-	assert_int_equal(net_apply_plan(&apply, &wanted, &made), 0);
+	assert_int_equal(net_channels_open(&channels, 0), 0);
+	nl_channel_close(&channels.nft);
+	assert_int_equal(net_apply_plan(&channels, &wanted, &made), 0);
 	assert_int_equal(made.n_steps, 9);
 	/* The second time all of it is there already. */
 	for (int i = 0; i < 2; i++) {
-		assert_int_equal(net_apply_run(&apply, &made, &wanted, &f->journal,
+		assert_int_equal(net_apply_run(&channels, &made, &wanted, &f->journal,
 					 NET_APPLY_ALL_OR_NOTHING, &f->failure),
 			0);
-		assert_int_equal(net_apply_plan(&apply, &wanted, &again), 0);
+		assert_int_equal(net_apply_plan(&channels, &wanted, &again), 0);
 		assert_int_equal(again.n_steps, 0);
 		net_plan_clear(&again);
 	}
 	/* A last step that cannot be done: there is no such link. What was there stays there. */
 	made.steps[8] = made.steps[0];
 	made.steps[8].addr.index = 99;
-	assert_int_equal(net_apply_run(&apply, &made, &wanted, &f->journal,
+	assert_int_equal(net_apply_run(&channels, &made, &wanted, &f->journal,
 				 NET_APPLY_ALL_OR_NOTHING, &f->failure),
 		-ENODEV);
 	assert_true(f->failure.undone);
-	assert_int_equal(net_apply_plan(&apply, &wanted, &again), 0);
+	assert_int_equal(net_apply_plan(&channels, &wanted, &again), 0);
 	assert_int_equal(again.n_steps, 0);
 	net_plan_clear(&again);
-	assert_int_equal(net_apply_plan(&apply, &none, &again), 0);
+	assert_int_equal(net_apply_plan(&channels, &none, &again), 0);
 	assert_int_equal(again.n_steps, 9);
 	for (int i = 0; i < 2; i++)
-		assert_int_equal(net_apply_run(&apply, &again, &none, &f->journal,
+		assert_int_equal(net_apply_run(&channels, &again, &none, &f->journal,
 					 NET_APPLY_ALL_OR_NOTHING, &f->failure),
 			0);
 	net_plan_clear(&again);
-	assert_int_equal(net_apply_plan(&apply, &none, &again), 0);
+	assert_int_equal(net_apply_plan(&channels, &none, &again), 0);
 	assert_int_equal(again.n_steps, 0);
 	/* Now it was this run that did the others, and takes them back. */
-	assert_int_equal(net_apply_run(&apply, &made, &wanted, &f->journal,
+	assert_int_equal(net_apply_run(&channels, &made, &wanted, &f->journal,
 				 NET_APPLY_ALL_OR_NOTHING, &f->failure),
 		-ENODEV);
 	assert_true(f->failure.undone);
-	assert_int_equal(net_apply_plan(&apply, &none, &again), 0);
+	assert_int_equal(net_apply_plan(&channels, &none, &again), 0);
 	assert_int_equal(again.n_steps, 0);
 	net_plan_clear(&again);
 	net_plan_clear(&made);
 	net_wanted_clear(&wanted);
-	net_apply_close(&apply);
+	net_channels_close(&channels);
 }
 
 /* An address that has lost our mark since the plan was made is not ours to remove any more. */
@@ -415,24 +415,24 @@ static void test_kernel_foreign_address(void **state)
 	struct fixture *f = *state;
 	struct net_wanted wanted = { 0 }, none = { 0 };
 	struct net_plan clear, made;
-	struct net_apply apply;
+	struct net_channels channels;
 
 	if (!enter_namespace() || system("ip -V >/dev/null 2>&1") != 0)
 		skip();
 	want_addr(&wanted.net, "2001:db8::1", false);
-	assert_int_equal(net_apply_open(&apply, 0), 0);
-	nl_channel_close(&apply.nft);
-	assert_int_equal(net_apply_plan(&apply, &wanted, &made), 0);
-	assert_int_equal(net_apply_run(&apply, &made, &wanted, &f->journal,
+	assert_int_equal(net_channels_open(&channels, 0), 0);
+	nl_channel_close(&channels.nft);
+	assert_int_equal(net_apply_plan(&channels, &wanted, &made), 0);
+	assert_int_equal(net_apply_run(&channels, &made, &wanted, &f->journal,
 				 NET_APPLY_ALL_OR_NOTHING, &f->failure),
 		0);
-	assert_int_equal(net_apply_plan(&apply, &none, &clear), 0);
+	assert_int_equal(net_apply_plan(&channels, &none, &clear), 0);
 	assert_int_equal(clear.n_steps, 1);
 	assert_int_equal(system("ip addr del 2001:db8::1/128 dev lo && "
 				"ip addr add 2001:db8::1/128 dev lo"),
 		0);
 	for (int i = 0; i < 2; i++) {
-		assert_int_equal(net_apply_run(&apply, i ? &made : &clear, &wanted, &f->journal,
+		assert_int_equal(net_apply_run(&channels, i ? &made : &clear, &wanted, &f->journal,
 					 NET_APPLY_ALL_OR_NOTHING, &f->failure),
 			0);
 		assert_int_equal(system("ip addr show dev lo | grep -q 2001:db8::1/128"), 0);
@@ -441,13 +441,13 @@ static void test_kernel_foreign_address(void **state)
 	assert_int_equal(system("ip addr del 2001:db8::1/128 dev lo && "
 				"ip addr add 2001:db8::1/64 dev lo"),
 		0);
-	assert_int_equal(net_apply_run(&apply, &made, &wanted, &f->journal,
+	assert_int_equal(net_apply_run(&channels, &made, &wanted, &f->journal,
 				 NET_APPLY_ALL_OR_NOTHING, &f->failure),
 		-EEXIST);
 	net_plan_clear(&made);
 	net_plan_clear(&clear);
 	net_wanted_clear(&wanted);
-	net_apply_close(&apply);
+	net_channels_close(&channels);
 }
 
 int main(void)

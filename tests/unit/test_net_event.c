@@ -46,7 +46,7 @@ static void test_addresses_and_rules(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		make(&event, kinds[i].type, kinds[i].body, kinds[i].attr, &ours, 1);
-		assert_int_equal(net_event_route(event.bytes, event.len), NET_WATCH_OURS);
+		assert_int_equal(net_event_route(event.bytes, event.len), NET_EVENT_OURS);
 		for (size_t n = 0; n < event.len - 3; n++)
 			assert_int_equal(net_event_route(event.bytes, n), 0);
 		make(&event, kinds[i].type, kinds[i].body, kinds[i].attr, &other, 1);
@@ -57,9 +57,9 @@ static void test_addresses_and_rules(void **state)
 	}
 	/* What is removed may have been in the place of ours. */
 	make(&event, RTM_DELADDR, sizeof(struct ifaddrmsg), IFA_PROTO, &other, 1);
-	assert_int_equal(net_event_route(event.bytes, event.len), NET_WATCH_OURS);
+	assert_int_equal(net_event_route(event.bytes, event.len), NET_EVENT_OURS);
 	make(&event, RTM_DELRULE, sizeof(struct fib_rule_hdr), FRA_PROTOCOL, &other, 1);
-	assert_int_equal(net_event_route(event.bytes, event.len), NET_WATCH_OURS);
+	assert_int_equal(net_event_route(event.bytes, event.len), NET_EVENT_OURS);
 }
 
 static void test_routes(void **state)
@@ -71,11 +71,11 @@ static void test_routes(void **state)
 	make(&event, RTM_DELROUTE, sizeof(*body), RTA_OIF, "\1\0\0\0", 4);
 	assert_int_equal(net_event_route(event.bytes, event.len), 0);
 	body->rtm_type = RTN_LOCAL;
-	assert_int_equal(net_event_route(event.bytes, event.len), NET_WATCH_OURS);
+	assert_int_equal(net_event_route(event.bytes, event.len), NET_EVENT_OURS);
 	body->rtm_type = RTN_UNICAST;
 	assert_int_equal(net_event_route(event.bytes, event.len), 0);
 	body->rtm_protocol = 166;
-	assert_int_equal(net_event_route(event.bytes, event.len), NET_WATCH_OURS);
+	assert_int_equal(net_event_route(event.bytes, event.len), NET_EVENT_OURS);
 	((struct nlmsghdr *)(void *)event.bytes)->nlmsg_len = 20; /* no room for the body */
 	assert_int_equal(net_event_route(event.bytes, event.len), 0);
 }
@@ -88,12 +88,12 @@ static void test_links_and_several(void **state)
 
 	(void)state;
 	make(&first, RTM_NEWLINK, sizeof(struct ifinfomsg), IFLA_IFNAME, "eth0", 5);
-	assert_int_equal(net_event_route(first.bytes, first.len), NET_WATCH_LINKS);
+	assert_int_equal(net_event_route(first.bytes, first.len), NET_EVENT_LINKS);
 	make(&second, RTM_DELADDR, sizeof(struct ifaddrmsg), IFA_PROTO, &ours, 1);
 	memcpy(both, first.bytes, first.len);
 	memcpy(both + first.len, second.bytes, second.len);
 	assert_int_equal(
-		net_event_route(both, first.len + second.len), NET_WATCH_LINKS | NET_WATCH_OURS);
+		net_event_route(both, first.len + second.len), NET_EVENT_LINKS | NET_EVENT_OURS);
 }
 
 static void test_nftables(void **state)
@@ -111,7 +111,7 @@ static void test_nftables(void **state)
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		make(&event, nft | kinds[i].type, sizeof(struct nfgenmsg), kinds[i].attr, "sixgate",
 			8);
-		assert_int_equal(net_event_nft(event.bytes, event.len, "sixgate"), NET_WATCH_OURS);
+		assert_int_equal(net_event_nft(event.bytes, event.len, "sixgate"), NET_EVENT_OURS);
 		for (size_t n = 0; n < event.len; n++)
 			assert_int_equal(net_event_nft(event.bytes, n, "sixgate"), 0);
 		make(&event, nft | kinds[i].type, sizeof(struct nfgenmsg), kinds[i].attr,

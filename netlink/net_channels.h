@@ -1,0 +1,19 @@
+/*
+ * net_channels - the two ways to the kernel: rtnetlink and nftables.
+ */
+#pragma once
+
+#include "nl_channel.h"
+
+/* Either may be closed (fd -1) where nothing needs it. */
+struct net_channels {
+	struct nl_channel route;
+	struct nl_channel nft;
+};
+
+/*
+ * buffer: receive buffer of the sockets in bytes, 0: default. 0, and nft is closed if the kernel
+ * knows no nftables; or a negative errno.
+ */
+int net_channels_open(struct net_channels *channels, size_t buffer);
+void net_channels_close(struct net_channels *channels);
