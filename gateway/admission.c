@@ -161,6 +161,8 @@ static bool accept_one(struct admission *admission, struct admission_listener *l
 		return concerns_one_client(errno);
 	}
 	stats_add(admission->stats, STATS_ACCEPTED, 1);
+	if (admission->measures)
+		measures_accepted(admission->measures, listener->config);
 	admission->room--;
 	if (listener->transparent) {
 		backend_fd = broker_take(admission->stock);

@@ -15,6 +15,7 @@
 #include "config.h"
 #include "log.h"
 #include "loop.h"
+#include "measures.h"
 #include "stats.h"
 
 #define ADMISSION_RETRY_MS 100U
@@ -41,6 +42,7 @@ struct admission {
 	struct loop *loop;
 	struct broker_stock *stock; /* may be empty; somebody else fills it */
 	struct stats *stats;
+	const struct measures_writer *measures; /* NULL, or set after admission_init() */
 	admission_take *take;
 	void *userdata;
 	struct admission_listener *listeners;

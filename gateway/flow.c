@@ -69,7 +69,14 @@ struct flow *flow_new(struct flow_table *table, const struct config_listener *li
 	list_init(&flow->turn);
 	list_append(&table->live, &flow->node);
 	stats_add(table->stats, STATS_LIVE_FLOWS, 1);
+	measures_begun(&table->measures, listener);
 	return flow;
+}
+
+/* The loop's time may be a little before the flow's own beginning. */
+static uint64_t age_us(const struct flow *flow, uint64_t now_us)
+{
+	return now_us > flow->accepted_us ? now_us - flow->accepted_us : 0;
 }
 
 static uint64_t bytes_in(const struct flow *flow)
@@ -187,12 +194,20 @@ void flow_set_backend(struct flow *flow, struct pool *pool, uint16_t backend)
 	flow->tried[flow->n_tried++] = backend;
 }
 
+/* Of the backend, which is a pool's, among those of all pools. */
+static size_t state_index(const struct flow *flow)
+{
+	return flow->pool->state->first[flow->pool->index] + flow_backend(flow);
+}
+
 void flow_backend_failed(struct flow_table *table, const struct flow *flow, int error)
 {
 	char backend[SOCKADDR_TEXT_MAX];
 
-	if (!flow->pool ||
-		!pool_failed(flow->pool, flow_backend(flow), &flow->backend, table->loop->now_ms))
+	if (!flow->pool)
+		return;
+	measures_backend(&table->measures, state_index(flow), false);
+	if (!pool_failed(flow->pool, flow_backend(flow), &flow->backend, table->loop->now_ms))
 		return;
 	stats_add(table->stats, STATS_CIRCUIT_OPENED, 1);
 	log_warning("pool %s: backend %s is left out: %u %s in a row failed, the last by: %s",
@@ -201,11 +216,16 @@ void flow_backend_failed(struct flow_table *table, const struct flow *flow, int 
 		flow_is_session(flow) ? "sessions" : "connections", strerror(error));
 }
 
-void flow_backend_answered(const struct flow *flow)
+void flow_backend_answered(struct flow_table *table, struct flow *flow)
 {
 	char backend[SOCKADDR_TEXT_MAX];
 
-	if (flow->pool && pool_answered(flow->pool, flow_backend(flow)))
+	flow->connected_us = table->loop->now_us;
+	measures_connected(&table->measures, flow->listener, age_us(flow, flow->connected_us));
+	if (!flow->pool)
+		return;
+	measures_backend(&table->measures, state_index(flow), true);
+	if (pool_answered(flow->pool, flow_backend(flow)))
 		log_info("pool %s: backend %s answers again", flow->pool->config->name,
 			sockaddr_format(&flow->backend, backend));
 }
@@ -250,6 +270,7 @@ static void retire(struct flow_table *table, struct flow *flow)
 	flow_leave(table, flow);
 	table->n_sessions -= flow_is_session(flow);
 	stats_drop(table->stats, STATS_LIVE_FLOWS);
+	measures_left(&table->measures, flow->listener);
 	loop_timer_cancel(table->loop, &flow->timer);
 	list_remove(&flow->turn);
 	list_remove(&flow->node);
@@ -267,13 +288,21 @@ void flow_discard(struct flow_table *table, struct flow *flow)
 void flow_end(
 	struct flow_table *table, struct flow *flow, enum access_log_end end, enum access_log_by by)
 {
+	const struct measures_flow ended = {
+		.end = (enum stats_counter)(STATS_ENDED_CLOSED + (unsigned)end),
+		.bytes_in = bytes_in(flow),
+		.bytes_out = bytes_out(flow),
+		.duration_us = age_us(flow, clock_monotonic_us()),
+	};
+
 	assert(flow->state != FLOW_DEAD);
 	flow_set_backend(flow, NULL, 0);
 	if (table->ring)
 		flow_record(table, flow, end, by);
-	stats_add(table->stats, STATS_ENDED_CLOSED + (unsigned)end, 1);
-	stats_add(table->stats, STATS_BYTES_IN, bytes_in(flow));
-	stats_add(table->stats, STATS_BYTES_OUT, bytes_out(flow));
+	stats_add(table->stats, ended.end, 1);
+	stats_add(table->stats, STATS_BYTES_IN, ended.bytes_in);
+	stats_add(table->stats, STATS_BYTES_OUT, ended.bytes_out);
+	measures_ended(&table->measures, flow->listener, &ended);
 	retire(table, flow);
 }
 

@@ -18,6 +18,7 @@
 #include "config.h"
 #include "list.h"
 #include "loop.h"
+#include "measures.h"
 #include "pool.h"
 #include "ring.h"
 #include "sockaddr.h"
@@ -141,6 +142,7 @@ struct flow_table {
 	uint16_t worker;
 	struct unique_id_source ids;
 	struct who_writer who;
+	struct measures_writer measures;
 };
 
 /* limit: flows at a time. */
@@ -196,11 +198,12 @@ int flow_keep_told(
  */
 void flow_set_backend(struct flow *flow, struct pool *pool, uint16_t backend);
 /*
- * The flow's backend could not be had, or has answered: counted for its circuit, and said when that
- * opens or its failures end. error: an errno.
+ * The flow's backend could not be had, or has answered (for the first time: the flow is connected
+ * then): counted, also for its circuit, and said when that opens or its failures end. error: an
+ * errno.
  */
 void flow_backend_failed(struct flow_table *table, const struct flow *flow, int error);
-void flow_backend_answered(const struct flow *flow);
+void flow_backend_answered(struct flow_table *table, struct flow *flow);
 
 /*
  * The name that the flow is told and recorded by: an upstream's, or our own. Its length, 0: it has

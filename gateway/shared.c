@@ -32,7 +32,8 @@ static int make_rest(struct shared *shared, const struct config *config)
 	shared->rings = calloc(shared->n_blocks, sizeof(struct ring *));
 	shared->stats = stats_create(shared->n_blocks);
 	shared->pools = pool_state_create(config, n);
-	if (!shared->rings || !shared->stats || !shared->pools)
+	shared->measures = measures_create(config, n);
+	if (!shared->rings || !shared->stats || !shared->pools || !shared->measures)
 		return -ENOMEM;
 	if (client_limits_needed(config)) {
 		shared->limits = client_limits_create(n, config->n_listeners);
@@ -66,6 +67,7 @@ void shared_destroy(struct shared *shared)
 		ring_destroy(shared->rings[i]);
 	free(shared->rings);
 	stats_destroy(shared->stats, shared->n_blocks);
+	measures_destroy(shared->measures);
 	pool_state_destroy(shared->pools);
 	who_destroy(shared->who);
 	client_limits_destroy(shared->limits);
@@ -92,7 +94,7 @@ int shared_bequeath(const struct shared *shared, struct estate *estate)
 	for (int i = 0; i < STATS_COUNT && !err; i++)
 		err = estate_add_number(estate, name_of((enum stats_counter)i, name),
 			(int64_t)stats_sum(shared->stats, shared->n_blocks, (enum stats_counter)i));
-	return err;
+	return err ? err : measures_bequeath(shared->measures, estate);
 }
 
 void shared_inherit(struct shared *shared, const struct estate *estate)
@@ -106,6 +108,7 @@ void shared_inherit(struct shared *shared, const struct estate *estate)
 			estate_get_number(estate, name_of((enum stats_counter)i, name), &value) ==
 				0)
 			stats_add(block, (enum stats_counter)i, (uint64_t)value);
+	measures_inherit(shared->measures, estate);
 }
 
 void shared_wake(const struct shared *shared)

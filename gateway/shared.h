@@ -12,6 +12,7 @@
 #include "client_limits.h"
 #include "config.h"
 #include "estate.h"
+#include "measures.h"
 #include "pool_state.h"
 #include "ring.h"
 #include "stats.h"
@@ -22,6 +23,7 @@ struct shared {
 	size_t n_workers;
 	size_t n_blocks;
 	struct stats *stats;
+	struct measures *measures;
 	struct ring **rings; /* log and access records, one for each block */
 	int wake_fd;	     /* of their reader */
 	struct pool_state *pools;

@@ -10,16 +10,30 @@ static json_t *seconds_since(const struct status_facts *facts, uint64_t then_ms)
 	return json_real((double)(facts->now_ms - then_ms) / 1000.0);
 }
 
+static void add_worker_counters(json_t *object, const struct stats *stats)
+{
+	static const enum stats_counter shown[] = { STATS_ACCEPTED, STATS_BYTES_IN,
+		STATS_BYTES_OUT };
+
+	for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++)
+		json_object_set_new(object, stats_name(shown[i]),
+			json_integer((json_int_t)stats_sum(stats, 1, shown[i])));
+}
+
 static json_t *worker_json(const struct status_facts *facts, size_t index)
 {
 	const struct status_worker *worker = &facts->workers[index];
+	json_t *object;
 
-	return json_pack("{s:I, s:o, s:b, s:o, s:I, s:I, s:I}", "worker", (json_int_t)index, "pid",
-		worker->pid ? json_integer(worker->pid) : json_null(), "ready", worker->ready,
-		"uptime_s", worker->pid ? seconds_since(facts, worker->started_ms) : json_null(),
-		"replaced", (json_int_t)worker->deaths, "live_flows",
+	object = json_pack("{s:I, s:o, s:b, s:o, s:I, s:I, s:I}", "worker", (json_int_t)index,
+		"pid", worker->pid ? json_integer(worker->pid) : json_null(), "ready",
+		worker->ready, "uptime_s",
+		worker->pid ? seconds_since(facts, worker->started_ms) : json_null(), "replaced",
+		(json_int_t)worker->deaths, "live_flows",
 		(json_int_t)stats_sum(worker->stats, 1, STATS_LIVE_FLOWS), "records_lost",
 		(json_int_t)worker->records_lost);
+	add_worker_counters(object, worker->stats);
+	return object;
 }
 
 static json_t *workers_json(const struct status_facts *facts)
@@ -54,16 +68,20 @@ static json_t *backend_json(const struct status_facts *facts, size_t pool, size_
 	const struct pool_state_backend *state =
 		&facts->pools->backends[facts->pools->first[pool] + backend];
 	char text[SOCKADDR_TEXT_MAX];
+	struct measures_backend measured;
 	struct sockaddr_any addr;
 
 	(void)pool_state_address(facts->pools, pool, backend, &addr);
-	return json_pack("{s:s, s:s*, s:I, s:b, s:b, s:b, s:I, s:I}", "address",
+	measures_sum_backend(facts->measures, pool, backend, &measured);
+	return json_pack("{s:s, s:s*, s:I, s:b, s:b, s:b, s:I, s:I, s:I, s:I}", "address",
 		sockaddr_format(&addr, text), "name", config_backend_name(config_pool, backend),
 		"weight", (json_int_t)config->weight, "backup", config->backup, "up",
 		pool_state_is_up(facts->pools, pool, backend), "circuit_open",
 		facts->now_ms < __atomic_load_n(&state->closed_at_ms, __ATOMIC_RELAXED), "failures",
 		(json_int_t)__atomic_load_n(&state->failures, __ATOMIC_RELAXED), "live",
-		(json_int_t)pool_state_live(facts->pools, pool, backend));
+		(json_int_t)pool_state_live(facts->pools, pool, backend), "connects",
+		(json_int_t)measured.connects, "connect_failures",
+		(json_int_t)measured.connect_failures);
 }
 
 /* Those that a name has no address for are nothing to be shown, once the last client has left. */
@@ -100,26 +118,63 @@ static json_t *pools_json(const struct status_facts *facts)
 	return list;
 }
 
-static json_t *listener_json(const struct config *config, const struct config_listener *listener)
+static json_t *histogram_json(
+	const struct measures_histogram *histogram, const uint64_t bounds_us[MEASURES_BUCKETS - 1])
 {
+	json_t *bounds = json_array(), *counts = json_array();
+
+	for (size_t i = 0; i < MEASURES_BUCKETS - 1; i++)
+		json_array_append_new(bounds, json_real((double)bounds_us[i] / 1e6));
+	for (size_t i = 0; i < MEASURES_BUCKETS; i++)
+		json_array_append_new(counts, json_integer((json_int_t)histogram->counts[i]));
+	return json_pack("{s:o, s:o, s:f}", "bounds_s", bounds, "counts", counts, "sum_s",
+		(double)histogram->sum_us / 1e6);
+}
+
+static json_t *measured_json(const struct measures_listener *measured)
+{
+	json_t *ended = json_object();
+
+	for (unsigned i = 0; i < MEASURES_ENDS; i++)
+		json_object_set_new(ended, stats_name((enum stats_counter)(STATS_ENDED_CLOSED + i)),
+			json_integer((json_int_t)measured->ended[i]));
+	return json_pack("{s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "live", (json_int_t)measured->live,
+		"accepted", (json_int_t)measured->accepted, "bytes_in",
+		(json_int_t)measured->bytes_in, "bytes_out", (json_int_t)measured->bytes_out,
+		"ended", ended, "connect",
+		histogram_json(&measured->connect, measures_connect_bounds_us), "duration",
+		histogram_json(&measured->duration, measures_duration_bounds_us));
+}
+
+static json_t *listener_json(const struct status_facts *facts, size_t index)
+{
+	const struct config *config = facts->config;
+	const struct config_listener *listener = &config->listeners[index];
+	struct measures_listener measured;
+	json_t *object, *more;
 	json_t *binds = json_array();
 	char text[CONFIG_BIND_TEXT_MAX];
 
 	for (size_t i = 0; i < listener->n_binds; i++)
 		json_array_append_new(
 			binds, json_string(config_bind_text(&listener->binds[i], text)));
-	return json_pack("{s:s, s:s, s:o, s:o, s:s}", "name", listener->name, "protocol",
+	object = json_pack("{s:s, s:s, s:o, s:o, s:s}", "name", listener->name, "protocol",
 		listener->protocol == IPPROTO_UDP ? "udp" : "tcp", "binds", binds, "pool",
 		listener->embedded ? json_null() : json_string(config->pools[listener->pool].name),
 		"identity", config_identity_name(listener->identity));
+	measures_sum_listener(facts->measures, index, &measured);
+	more = measured_json(&measured);
+	json_object_update(object, more);
+	json_decref(more);
+	return object;
 }
 
-static json_t *listeners_json(const struct config *config)
+static json_t *listeners_json(const struct status_facts *facts)
 {
 	json_t *list = json_array();
 
-	for (size_t i = 0; i < config->n_listeners; i++)
-		json_array_append_new(list, listener_json(config, &config->listeners[i]));
+	for (size_t i = 0; i < facts->config->n_listeners; i++)
+		json_array_append_new(list, listener_json(facts, i));
 	return list;
 }
 
@@ -132,6 +187,6 @@ json_t *status_json(const struct status_facts *facts)
 		SIXGATE_VERSION, "pid", (json_int_t)getpid(), "state", facts->state, "started",
 		wall_time_format(facts->wall_us - up_us, text), "uptime_s",
 		seconds_since(facts, facts->started_ms), "workers", workers_json(facts),
-		"listeners", listeners_json(facts->config), "pools", pools_json(facts), "counters",
+		"listeners", listeners_json(facts), "pools", pools_json(facts), "counters",
 		counters_json(facts));
 }

@@ -59,6 +59,7 @@ static int worker_child(struct supervisor *supervisor, size_t index, int channel
 		.index = (uint16_t)index,
 		.channel_fd = channel_fd,
 		.stats = &supervisor->shared.stats[index],
+		.measures = supervisor->shared.measures,
 		.ring = supervisor->shared.rings[index],
 		.ring_wake_fd = supervisor->shared.wake_fd,
 		.log_access = supervisor->config->access_log != LOG_TARGET_OFF,

@@ -15,6 +15,7 @@ static int run_status(
 	const struct status_facts facts = {
 		.config = supervisor->config,
 		.pools = supervisor->shared.pools,
+		.measures = supervisor->shared.measures,
 		.state = states[supervisor->state],
 		.now_ms = supervisor->loop.now_ms,
 		.wall_us = clock_wall_us(),

@@ -461,8 +461,7 @@ static void on_connecting(
 	}
 	if (!(events & EPOLLOUT))
 		return;
-	flow_backend_answered(flow);
-	flow->connected_us = relay->loop->now_us;
+	flow_backend_answered(relay->flows, flow);
 	if (tcp_hold_has(flow)) {
 		flow->state = FLOW_WAITING;
 		loop_timer_set(relay->loop, &flow->timer, relay->loop->now_ms + TCP_HOLD_CLAIM_MS);

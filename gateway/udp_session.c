@@ -430,6 +430,7 @@ static struct flow *begin(struct udp_sessions *sessions, struct udp_listener *li
 		return NULL;
 	}
 	stats_add(sessions->stats, STATS_ACCEPTED, 1);
+	measures_accepted(&sessions->flows->measures, listener->config);
 	timer_init(&flow->timer, on_due);
 	flow->owner = sessions;
 	flow->client = message->peer;
@@ -577,8 +578,7 @@ void udp_session_answered(struct udp_sessions *sessions, struct flow *flow)
 	if (flow->session.answered)
 		return;
 	flow->session.answered = true;
-	flow->connected_us = sessions->loop->now_us;
-	flow_backend_answered(flow);
+	flow_backend_answered(sessions->flows, flow);
 }
 
 /* ---- all of them ---- */

@@ -361,6 +361,7 @@ static int start_relays(struct worker *worker)
 	worker->flows.ring_wake_fd = setup->ring_wake_fd;
 	worker->flows.limits = setup->limits;
 	worker->flows.lists = setup->lists;
+	measures_writer_init(&worker->flows.measures, setup->measures, setup->index);
 	pool_state_clear_worker(setup->pools, setup->index);
 	if (setup->limits)
 		client_limits_recover(setup->limits, setup->index);
@@ -443,6 +444,7 @@ static int worker_start(struct worker *worker)
 		setup->listeners, setup->n_listeners, tcp_relay_take, &worker->relay);
 	if (err)
 		goto fail_relay;
+	worker->admission.measures = &worker->flows.measures;
 	admission_update(&worker->admission, room_for_connections(worker));
 	tcp_relay_set_room(&worker->relay, room_for_connections(worker));
 	replenish_stock(worker);

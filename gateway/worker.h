@@ -32,6 +32,7 @@ struct worker_setup {
 	uint16_t index;
 	int channel_fd;
 	struct stats *stats;
+	struct measures *measures;
 	struct ring *ring; /* log lines, and access records if log_access */
 	int ring_wake_fd;
 	bool log_access;
