@@ -27,7 +27,7 @@ static int parse_source(const char *text, struct sockaddr_any *ret, struct contr
 	return 0;
 }
 
-static int parse_backend(const char *text, struct sockaddr_any *ret, struct control_error *error)
+int control_who_backend(const char *text, struct sockaddr_any *ret, struct control_error *error)
 {
 	const char *reason = ipv4_only;
 	struct sockaddr_any addr;
@@ -41,6 +41,14 @@ static int parse_backend(const char *text, struct sockaddr_any *ret, struct cont
 	return 0;
 }
 
+int control_who_protocol(const char *text, uint8_t *ret, struct control_error *error)
+{
+	if (strcmp(text, "tcp") != 0 && strcmp(text, "udp") != 0)
+		return bad(error, "protocol", text, "write tcp or udp");
+	*ret = text[0] == 't' ? IPPROTO_TCP : IPPROTO_UDP;
+	return 0;
+}
+
 static int parse_query(const json_t *args, struct who_query *query, struct control_error *error)
 {
 	const char *backend = control_text(args, "backend"), *at = control_text(args, "at");
@@ -50,13 +58,13 @@ static int parse_query(const json_t *args, struct who_query *query, struct contr
 
 	err = parse_source(control_text(args, "source"), &query->source, error);
 	if (!err && backend)
-		err = parse_backend(backend, &query->backend, error);
+		err = control_who_backend(backend, &query->backend, error);
 	if (err)
 		return err;
-	if (protocol && strcmp(protocol, "tcp") != 0 && strcmp(protocol, "udp") != 0)
-		return bad(error, "protocol", protocol, "write tcp or udp");
 	if (protocol)
-		query->protocol = protocol[0] == 't' ? IPPROTO_TCP : IPPROTO_UDP;
+		err = control_who_protocol(protocol, &query->protocol, error);
+	if (err)
+		return err;
 	if (at && wall_time_parse(at, query->now_us, &span, &reason) < 0)
 		return bad(error, "at", at, reason);
 	query->from_us = span.from_us;
@@ -89,7 +97,7 @@ static json_t *id_json(const struct who_entry *entry)
 	return json_string(unique_id_text(entry->unique_id, entry->unique_id_len, text));
 }
 
-static json_t *entry_json(const struct who_entry *entry)
+json_t *control_who_entry(const struct who_entry *entry)
 {
 	bool udp = entry->listener->protocol == IPPROTO_UDP;
 
@@ -108,7 +116,7 @@ static json_t *answer_json(
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < shown; i++)
-		json_array_append_new(list, entry_json(&entries[i]));
+		json_array_append_new(list, control_who_entry(&entries[i]));
 	return json_pack("{s:o, s:I, s:b, s:I, s:I, s:I}", "answers", list, "more",
 		(json_int_t)(n - shown), "near", near, "keep_ms",
 		(json_int_t)self->config->who.keep_ms, "overwritten",
@@ -127,6 +135,17 @@ static size_t find_near(const struct who *who, struct who_query *query, struct w
 	return who_find(who, query, entries, CONTROL_WHO_ANSWERS);
 }
 
+int control_who_check(
+	const struct config *config, const struct who *who, struct control_error *error)
+{
+	if (who)
+		return 0;
+	return control_fail(error, -ENOTSUP, CONTROL_UNAVAILABLE, "%s",
+		config->who.entries ? "there was no memory for it"
+				    : "switched off: the configuration says "
+				      "who { entries = 0 }");
+}
+
 static int run_who(
 	void *userdata, const json_t *args, json_t **ret_result, struct control_error *error)
 {
@@ -140,11 +159,9 @@ static int run_who(
 	err = parse_query(args, &query, error);
 	if (err)
 		return err;
-	if (!self->who)
-		return control_fail(error, -ENOTSUP, CONTROL_UNAVAILABLE,
-			self->config->who.entries ? "there was no memory for it"
-						  : "switched off: the configuration says "
-						    "who { entries = 0 }");
+	err = control_who_check(self->config, self->who, error);
+	if (err)
+		return err;
 	n = who_find(self->who, &query, entries, CONTROL_WHO_ANSWERS);
 	if (n == 0 && query.to_us) {
 		n = find_near(self->who, &query, entries);

@@ -1,5 +1,6 @@
 /*
- * control_who - the control command "who": text in, entries of who.h out, as JSON.
+ * control_who - the control command "who": text in, entries of who.h out, as JSON; and what other
+ * commands about entries share with it.
  *
  * Arguments: source, like "10.0.0.5:41234"; and, to tell several answers apart, backend, protocol
  * and at (wall_time.h). sixgatectl(8) has the keys of the result.
@@ -25,3 +26,14 @@ struct control_who {
 
 /* It must outlive the control. */
 void control_who_add(struct control *control, struct control_who *who);
+
+/* Arguments: 0, or -EINVAL with error filled. */
+int control_who_backend(const char *text, struct sockaddr_any *ret, struct control_error *error);
+int control_who_protocol(const char *text, uint8_t *ret, struct control_error *error);
+
+/* An entry as sixgatectl(8) has it. NULL without memory. */
+json_t *control_who_entry(const struct who_entry *entry);
+
+/* 0; or -ENOTSUP, and error says why there is no table. */
+int control_who_check(
+	const struct config *config, const struct who *who, struct control_error *error);

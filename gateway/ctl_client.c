@@ -183,8 +183,8 @@ static int status_of(const char *code)
 	return EXIT_FAILURE;
 }
 
-static int show(
-	const struct ctl_command *command, const char *path, const json_t *answer, bool json)
+static int show(const struct ctl_command *command, const char *path, json_t *watched,
+	const json_t *answer, bool json)
 {
 	const json_t *result = json_object_get(answer, "result");
 	const char *code = json_string_value(json_object_get(answer, "code"));
@@ -198,6 +198,8 @@ static int show(
 		fputs("sixgatectl: the gateway's answer has no result\n", stderr);
 		return EX_PROTOCOL;
 	}
+	if (watched)
+		return command->watch(path, watched, result, json);
 	if (command->follow)
 		return command->follow(path, result, json);
 	if (!json)
@@ -229,14 +231,10 @@ int ctl_client_ask(const char *path, const char *command, json_t *args, json_t *
 	return 0;
 }
 
-int ctl_client_run(const struct ctl_command *command, const char *path, json_t *args, bool json)
+/* Nobody was asked, or there is no answer: why, and the exit status for that. */
+static int fail_asking(const char *path, int err)
 {
-	json_t *answer = NULL;
-	int err = ctl_client_ask(path, command->name, args, &answer), status;
-
 	switch (err) {
-	case 0:
-		break;
 	case -ENOMEM:
 		fprintf(stderr, "sixgatectl: %s\n", strerror(ENOMEM));
 		return EX_OSERR;
@@ -246,7 +244,20 @@ int ctl_client_run(const struct ctl_command *command, const char *path, json_t *
 	default:
 		return fail_connection(path, err);
 	}
-	status = show(command, path, answer, json);
+}
+
+int ctl_client_run(const struct ctl_command *command, const char *path, json_t *args, bool json)
+{
+	bool watch = command->watch && json_object_get(args, "follow");
+	json_t *answer = NULL, *watched = NULL;
+	int err, status;
+
+	if (command->watch)
+		json_object_del(args, "follow");
+	watched = watch ? json_incref(args) : NULL;
+	err = ctl_client_ask(path, command->name, args, &answer);
+	status = err ? fail_asking(path, err) : show(command, path, watched, answer, json);
+	json_decref(watched);
 	json_decref(answer);
 	return status;
 }

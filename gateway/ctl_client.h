@@ -30,6 +30,11 @@ struct ctl_command {
 	 * is the socket's, json as below.
 	 */
 	int (*follow)(const char *path, const json_t *result, bool json);
+	/*
+	 * With the flag "follow", of which the gateway is not told: asks again and again, and
+	 * prints what changes. args are those of the first time, path, result and json as above.
+	 */
+	int (*watch)(const char *path, json_t *args, const json_t *result, bool json);
 };
 
 /*

@@ -4,7 +4,7 @@
 # Words that may follow those so far; none for what only the operator can know.
 _sixgatectl_words() {
     case $1 in
-        "") echo "net doctor status who ban unban bans reload reload-lists" ;;
+        "") echo "net doctor status who flows pools ban unban bans reload reload-lists" ;;
         net) echo "plan apply status teardown" ;;
     esac
 }
@@ -12,9 +12,10 @@ _sixgatectl_words() {
 _sixgatectl() {
     local cur prev words cword path="" word skip=0 options
     options="--config --json --run-directory --socket --no-connect --for --reason --backend --protocol --at --binary"
+    options+=" --client --listener --older-than --younger-than --limit --follow"
     options+=" --help --version"
     # Options that the next word belongs to.
-    local with_value="--@(config|run-directory|socket|for|reason|backend|protocol|at|binary)"
+    local with_value="--@(config|run-directory|socket|for|reason|backend|protocol|at|binary|client|listener|older-than|younger-than|limit)"
 
     _init_completion -n : || return
     case $prev in

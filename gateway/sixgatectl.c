@@ -10,8 +10,10 @@
 #include "control.h"
 #include "ctl_bans.h"
 #include "ctl_client.h"
+#include "ctl_flows.h"
 #include "ctl_lists.h"
 #include "ctl_net.h"
+#include "ctl_pools.h"
 #include "ctl_reload.h"
 #include "ctl_status.h"
 #include "ctl_who.h"
@@ -56,6 +58,24 @@ static const struct ctl_command control_commands[] = {
 		.print = ctl_who_print,
 	},
 	{
+		.name = "flows",
+		.params = { { "client", CONTROL_TEXT, false, false },
+			{ "backend", CONTROL_TEXT, false, false },
+			{ "listener", CONTROL_TEXT, false, false },
+			{ "protocol", CONTROL_TEXT, false, false },
+			{ "older-than", CONTROL_TEXT, false, false },
+			{ "younger-than", CONTROL_TEXT, false, false },
+			{ "limit", CONTROL_NUMBER, false, false },
+			{ "follow", CONTROL_FLAG, false, false } },
+		.print = ctl_flows_print,
+		.watch = ctl_flows_watch,
+	},
+	{
+		.name = "pools",
+		.params = { { "pool", CONTROL_TEXT, true, false } },
+		.print = ctl_pools_print,
+	},
+	{
 		.name = "ban",
 		.params = { { "prefix", CONTROL_TEXT, true, true },
 			{ "for", CONTROL_TEXT, false, false },
@@ -84,6 +104,10 @@ static const char usage_text[] =
 	"       sixgatectl [WHERE] [--json] reload [--binary PATH]\n"
 	"       sixgatectl [WHERE] [--json] who SOURCE:PORT [--backend ADDRESS[:PORT]]\n"
 	"                  [--protocol tcp|udp] [--at TIME]\n"
+	"       sixgatectl [WHERE] [--json] flows [--client PREFIX] [--backend ADDRESS[:PORT]]\n"
+	"                  [--listener NAME] [--protocol tcp|udp] [--older-than TIME]\n"
+	"                  [--younger-than TIME] [--limit NUMBER] [--follow]\n"
+	"       sixgatectl [WHERE] [--json] pools [POOL]\n"
 	"       sixgatectl [WHERE] [--json] ban PREFIX [--for TIME] [--reason TEXT]\n"
 	"       sixgatectl [WHERE] [--json] unban PREFIX\n"
 	"       sixgatectl --help | --version\n"

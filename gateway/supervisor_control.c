@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "clock.h"
 #include "status.h"
@@ -46,6 +47,33 @@ static int run_status(
 	return 0;
 }
 
+/* The same of pools alone. */
+static int run_pools(
+	void *userdata, const json_t *args, json_t **ret_result, struct control_error *error)
+{
+	const char *wanted = control_text(args, "pool");
+	json_t *status = NULL, *list = json_array(), *pool;
+	int err = run_status(userdata, NULL, &status, error);
+	size_t i;
+
+	json_array_foreach(json_object_get(status, "pools"), i, pool)
+	{
+		const char *name = json_string_value(json_object_get(pool, "name"));
+
+		if (!wanted || (name && strcmp(name, wanted) == 0))
+			json_array_append(list, pool);
+	}
+	json_decref(status);
+	if (!err && wanted && json_array_size(list) == 0)
+		err = control_fail(error, -ENOENT, CONTROL_NOT_FOUND,
+			"no pool has the name \"%.64s\"", wanted);
+	if (err)
+		json_decref(list);
+	else
+		*ret_result = json_pack("{s:o}", "pools", list);
+	return err || *ret_result ? err : -ENOMEM;
+}
+
 int supervisor_control_start(struct supervisor *supervisor)
 {
 	const struct control_command status = {
@@ -54,11 +82,19 @@ int supervisor_control_start(struct supervisor *supervisor)
 		.run = run_status,
 		.userdata = supervisor,
 	};
+	const struct control_command pools = {
+		.name = "pools",
+		.summary = "pools and their servers",
+		.params = { { "pool", CONTROL_TEXT, false } },
+		.run = run_pools,
+		.userdata = supervisor,
+	};
 
 	supervisor->control = control_new(&supervisor->loop);
 	if (!supervisor->control)
 		return -ENOMEM;
 	control_add(supervisor->control, &status);
+	control_add(supervisor->control, &pools);
 	supervisor->who_command = (struct control_who){
 		.config = supervisor->config,
 		.who = supervisor->shared.who,
@@ -66,6 +102,12 @@ int supervisor_control_start(struct supervisor *supervisor)
 		.n_workers = supervisor->n_workers,
 	};
 	control_who_add(supervisor->control, &supervisor->who_command);
+	supervisor->flows_command = (struct control_flows){
+		.config = supervisor->config,
+		.who = supervisor->shared.who,
+		.before = supervisor->before,
+	};
+	control_flows_add(supervisor->control, &supervisor->flows_command);
 	bans_start(supervisor->bans, supervisor->guard, supervisor->lists, supervisor->control);
 	list_keeper_add_commands(supervisor->lists, supervisor->control);
 	successor_add_commands(supervisor->successor, supervisor->control);

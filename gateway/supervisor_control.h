@@ -1,6 +1,6 @@
 /*
- * supervisor_control - the supervisor's control socket with all its commands, and "status", which
- * is its own.
+ * supervisor_control - the supervisor's control socket with all its commands, and "status" and
+ * "pools", which are its own.
  */
 #pragma once
 

@@ -12,6 +12,7 @@
 #include "child.h"
 #include "config.h"
 #include "control.h"
+#include "control_flows.h"
 #include "control_who.h"
 #include "fd_store.h"
 #include "guard.h"
@@ -58,6 +59,7 @@ struct supervisor {
 	struct checker *checker;
 	struct control *control;
 	struct control_who who_command;
+	struct control_flows flows_command;
 	uint64_t started_ms;
 	struct bans *bans;
 	struct guard *guard;

@@ -343,7 +343,7 @@ static struct sockaddr_any address_of(uint32_t addr, uint16_t port)
 }
 
 static struct who_entry entry_of(
-	const struct who *who, const struct slot *slot, const uint8_t id[WHO_ID_MAX])
+	const struct who *who, size_t worker, const struct slot *slot, const uint8_t id[WHO_ID_MAX])
 {
 	struct who_entry entry = {
 		.listener = &who->config->listeners[slot->listener],
@@ -354,15 +354,24 @@ static struct who_entry entry_of(
 		.began_us = slot->began_us,
 		.ended_us = slot->ended_us,
 		.unique_id_len = slot->id_len < WHO_ID_MAX ? slot->id_len : WHO_ID_MAX,
+		.worker = (uint16_t)worker,
 	};
 
 	memcpy(entry.unique_id, id, entry.unique_id_len);
 	return entry;
 }
 
+/* Its server is this one; family 0: any; port 0: any of that address. */
+static bool leads_to(const struct slot *slot, const struct sockaddr_any *backend)
+{
+	if (sockaddr_family(backend) != AF_INET)
+		return true;
+	return slot->backend == backend->in.sin_addr.s_addr &&
+	       (!backend->in.sin_port || slot->backend_port == backend->in.sin_port);
+}
+
 static bool is_meant(const struct who *who, const struct slot *slot, const struct who_query *query)
 {
-	const struct in_addr *backend = &query->backend.in.sin_addr;
 	uint64_t keep_us = who->config->who.keep_ms * UINT64_C(1000);
 	bool live = slot->ended_us == 0;
 
@@ -372,10 +381,7 @@ static bool is_meant(const struct who *who, const struct slot *slot, const struc
 		return false;
 	if (!live && slot->ended_us + keep_us < query->now_us)
 		return false;
-	if (sockaddr_family(&query->backend) == AF_INET &&
-		(slot->backend != backend->s_addr ||
-			(query->backend.in.sin_port &&
-				slot->backend_port != query->backend.in.sin_port)))
+	if (!leads_to(slot, &query->backend))
 		return false;
 	return !query->to_us ||
 	       (slot->began_us <= query->to_us && (live || slot->ended_us >= query->from_us));
@@ -415,9 +421,96 @@ size_t who_find(
 			if ((found & mask) != key || !read_slot(who, worker, i, &slot, id) ||
 				!is_meant(who, &slot, query))
 				continue;
-			entry = entry_of(who, &slot, id);
+			entry = entry_of(who, worker, &slot, id);
 			insert(ret, n++, max, &entry);
 		}
 	}
+	return n;
+}
+
+/* ---- all live ones ---- */
+
+static bool is_listed(
+	const struct who *who, const struct slot *slot, const struct who_filter *filter)
+{
+	struct prefix client = { .addr = slot->client, .len = prefix_full_len(&slot->client) };
+	const struct config_listener *listener;
+
+	if (slot->ended_us != 0 || slot->listener >= who->config->n_listeners)
+		return false;
+	listener = &who->config->listeners[slot->listener];
+	return (!filter->listener || filter->listener == listener) &&
+	       (!filter->protocol || filter->protocol == listener->protocol) &&
+	       slot->began_us >= filter->from_us && slot->began_us <= filter->to_us &&
+	       leads_to(slot, &filter->backend) &&
+	       (sockaddr_family(&filter->client.addr) == AF_UNSPEC ||
+		       prefix_overlaps(&filter->client, &client));
+}
+
+static int compare_began(const void *a, const void *b)
+{
+	const struct who_entry *x = a, *y = b;
+
+	return (x->began_us > y->began_us) - (x->began_us < y->began_us);
+}
+
+static int compare_latest(const void *a, const void *b)
+{
+	return compare_began(b, a);
+}
+
+/* Into a heap of n whose first one began first, instead of that one. */
+static void replace_first(struct who_entry *heap, size_t n, const struct who_entry *entry)
+{
+	size_t i = 0, below = 1;
+
+	while (below < n) {
+		if (below + 1 < n && heap[below + 1].began_us < heap[below].began_us)
+			below++;
+		if (entry->began_us <= heap[below].began_us)
+			break;
+		heap[i] = heap[below];
+		i = below;
+		below = 2 * i + 1;
+	}
+	heap[i] = *entry;
+}
+
+/* One more than n that were seen: the latest max are kept, in no order until there are so many. */
+static void keep_latest(
+	struct who_entry *entries, size_t n, size_t max, const struct who_entry *entry)
+{
+	if (n < max)
+		entries[n] = *entry;
+	else if (max > 0 && entries[0].began_us < entry->began_us)
+		replace_first(entries, max, entry);
+	/* What is sorted is a heap. */
+	if (n + 1 == max)
+		qsort(entries, max, sizeof(*entries), compare_began);
+}
+
+size_t who_list(
+	const struct who *who, const struct who_filter *filter, struct who_entry *ret, size_t max)
+{
+	struct who_entry entry;
+	uint8_t id[WHO_ID_MAX];
+	struct slot slot;
+	size_t n = 0;
+
+	for (size_t worker = 0; worker < who->n_workers; worker++) {
+		uint32_t used = used_of(who, worker);
+
+		for (uint32_t i = 0; i < used; i++) {
+			const struct slot *there = slot_of(who, worker, i);
+
+			if (__atomic_load_n(&there->ended_us, __ATOMIC_RELAXED) != 0 ||
+				!read_slot(who, worker, i, &slot, id) ||
+				!is_listed(who, &slot, filter))
+				continue;
+			entry = entry_of(who, worker, &slot, id);
+			keep_latest(ret, n++, max, &entry);
+		}
+	}
+	qsort(ret, n < max ? n : max, sizeof(*ret), compare_latest);
 	return n;
 }

@@ -16,6 +16,7 @@
 
 #include "config.h"
 #include "log.h"
+#include "prefix.h"
 #include "sockaddr.h"
 #include "stats.h"
 
@@ -36,6 +37,7 @@ struct who_entry {
 	uint64_t ended_us; /* 0: it is live */
 	uint8_t unique_id[WHO_ID_MAX];
 	uint8_t unique_id_len; /* 0: it has none */
+	uint16_t worker;       /* whose it is or was; who_begin() knows by itself */
 };
 
 /*
@@ -86,3 +88,15 @@ struct who_query {
 /* Up to max entries, the one that began last first. Returns how many there were in all. */
 size_t who_find(
 	const struct who *who, const struct who_query *query, struct who_entry *ret, size_t max);
+
+struct who_filter {
+	const struct config_listener *listener; /* NULL: any */
+	struct prefix client;			/* family 0: any */
+	struct sockaddr_any backend;		/* family 0: any; port 0: any of that address */
+	uint8_t protocol;			/* 0: any */
+	uint64_t from_us, to_us;		/* begun within these */
+};
+
+/* The same of the live ones that the filter means, whatever their source. */
+size_t who_list(
+	const struct who *who, const struct who_filter *filter, struct who_entry *ret, size_t max);

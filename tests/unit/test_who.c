@@ -373,6 +373,70 @@ static void test_off(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+/* Live ones alone, the latest first; of many, the latest. */
+static void test_list(void **state)
+{
+	struct fixture *f = *state;
+	struct who_filter filter = { .to_us = UINT64_MAX };
+	struct who_entry entries[MAX];
+	uint32_t slots[6];
+
+	/* Not in the order of their times. */
+	for (uint32_t i = 0; i < 6; i++)
+		slots[i] = begin(f, i % 2, (uint16_t)(1000 + i), i, NOW + (i * 5 % 6) * SECOND);
+	assert_int_equal(who_list(f->who, &filter, entries, MAX), 6);
+	for (size_t i = 0; i < 6; i++)
+		assert_true(entries[i].began_us == NOW + (5 - i) * SECOND);
+	assert_int_equal(entries[0].worker, 1);
+	for (size_t max = 0; max < 6; max++) {
+		assert_int_equal(who_list(f->who, &filter, entries, max), 6);
+		for (size_t i = 0; i < max; i++)
+			assert_true(entries[i].began_us == NOW + (5 - i) * SECOND);
+	}
+	who_end(&f->writer, slots[1], NOW + 10 * SECOND); /* the latest */
+	assert_int_equal(who_list(f->who, &filter, entries, MAX), 5);
+	assert_true(entries[0].began_us == NOW + 4 * SECOND);
+}
+
+static size_t count_listed(const struct fixture *f, const struct who_filter *filter)
+{
+	struct who_entry entries[MAX];
+
+	return who_list(f->who, filter, entries, MAX);
+}
+
+static void test_list_filter(void **state)
+{
+	struct fixture *f = *state;
+	struct who_filter all = { .to_us = UINT64_MAX }, filter = all;
+
+	begin(f, 0, 1000, 1, NOW);
+	begin(f, 1, 1001, 2, NOW + SECOND);
+	begin(f, 1, 1002, 3, NOW + 2 * SECOND);
+	filter.listener = &f->listeners[1];
+	assert_int_equal(count_listed(f, &filter), 2);
+	filter = all;
+	filter.protocol = IPPROTO_TCP;
+	assert_int_equal(count_listed(f, &filter), 1);
+	filter = all;
+	filter.backend = ipv4(102, 0);
+	assert_int_equal(count_listed(f, &filter), 1);
+	filter.backend = ipv4(102, 8081);
+	assert_int_equal(count_listed(f, &filter), 0);
+	filter = all;
+	filter.from_us = NOW + 1;
+	filter.to_us = NOW + SECOND;
+	assert_int_equal(count_listed(f, &filter), 1);
+	filter = all;
+	filter.client = (struct prefix){ .addr = ipv6(3, 0), .len = 128 };
+	assert_int_equal(count_listed(f, &filter), 1);
+	/* What tells the fixture's clients apart are the lower bits of the first byte. */
+	filter.client.len = 6;
+	assert_int_equal(count_listed(f, &filter), 3);
+	filter.client = (struct prefix){ .addr = ipv4(1, 0), .len = 0 };
+	assert_int_equal(count_listed(f, &filter), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -385,6 +449,8 @@ int main(void)
 		TEST(test_all_live),
 		TEST(test_succession),
 		TEST(test_killed_in_the_middle),
+		TEST(test_list),
+		TEST(test_list_filter),
 		TEST(test_off),
 	};
 

@@ -1,0 +1,31 @@
+/*
+ * control_flows - the control command "flows": the live entries of who.h, of all workers.
+ *
+ * Arguments, each of which leaves some out: client (a prefix), backend, listener, protocol,
+ * older-than and younger-than (duration.h), limit. sixgatectl(8) has the keys of the result.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config.h"
+#include "control.h"
+#include "predecessors.h"
+#include "who.h"
+
+#define CONTROL_FLOWS_LIMIT 1000U  /* of one answer, unless the request has another */
+#define CONTROL_FLOWS_MAX   10000U /* whatever it has: the supervisor does nothing else meanwhile */
+
+struct control_flows {
+	const struct config *config;
+	struct who *who; /* NULL: it is switched off, or there was no memory */
+	const struct predecessors *before;
+};
+
+/* It must outlive the control. */
+void control_flows_add(struct control *control, struct control_flows *flows);
+
+/* The arguments, which may be NULL, as a filter. 0, or -EINVAL with error filled. */
+int control_flows_filter(const json_t *args, const struct config *config, uint64_t now_us,
+	struct who_filter *ret, struct control_error *error);

@@ -1,0 +1,9 @@
+/*
+ * ctl_pools - `sixgatectl pools`: pools and their servers as a table.
+ */
+#pragma once
+
+#include <jansson.h>
+
+/* A ctl_command's: 0, or 1 if a pool is down. */
+int ctl_pools_print(const json_t *result);
