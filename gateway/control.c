@@ -29,6 +29,9 @@
  * for its silence: after CONTROL_IDLE_MS or, while others wait to be let in, CONTROL_CROWDED_MS.
  * One timer is enough for that.
  *
+ * Who may only look has a share of the room, and is sent away when it is taken: however many of
+ * them come, and whatever they do, who may change something gets in.
+ *
  * The events that epoll names are not looked at: a slot may have passed to another connection in
  * the same batch, and only what recv() and send() say is true of it.
  *
@@ -42,6 +45,7 @@ enum counter {
 	REQUESTS, /* answered, whatever the answer */
 	ERRORS,	  /* of these: with an error */
 	CROWDED,  /* times that connections had to wait, as there were too many */
+	REFUSED,  /* readers sent away, as there were too many of them */
 	SILENT,	  /* closed as nothing came, or answers were not read */
 	OVERSIZE, /* requests that were too long */
 	UNREAD,	  /* answers not given, as too much was unread */
@@ -49,7 +53,7 @@ enum counter {
 };
 
 static const char *const counter_names[] = { "connections", "requests", "errors", "crowded",
-	"silent", "oversize", "unread" };
+	"refused", "silent", "oversize", "unread" };
 static_assert(sizeof(counter_names) / sizeof(counter_names[0]) == COUNTERS, "a name a counter");
 
 struct client {
@@ -76,9 +80,10 @@ struct control {
 	struct timer timer;
 	struct list_node silent; /* clients */
 	size_t n_clients;
-	size_t queued; /* bytes of answers */
+	size_t n_readers; /* of these: may only look */
+	size_t queued;	  /* bytes of answers */
 	uint64_t counters[COUNTERS];
-	struct log_limit crowded_log, idle_log, oversize_log, queued_log;
+	struct log_limit crowded_log, refused_log, idle_log, oversize_log, queued_log;
 	size_t n_commands;
 	struct control_command commands[CONTROL_COMMANDS_MAX];
 	struct client clients[CONTROL_CLIENTS_MAX];
@@ -133,9 +138,9 @@ void control_add(struct control *control, const struct control_command *command)
 	control->commands[control->n_commands++] = *command;
 }
 
-static bool may_write(const struct client *client)
+static bool may_write(uid_t uid)
 {
-	return client->uid == 0 || client->uid == geteuid();
+	return uid == 0 || uid == geteuid();
 }
 
 static int run_request(const struct client *client, const struct control_request *request,
@@ -148,7 +153,7 @@ static int run_request(const struct client *client, const struct control_request
 		return control_fail(error, -ENOENT, CONTROL_UNKNOWN_COMMAND,
 			"no such command: \"%.64s\"; \"commands\" tells which there are",
 			request->command);
-	if (command->needs_write && !may_write(client))
+	if (command->needs_write && !may_write(client->uid))
 		return control_fail(error, -EPERM, CONTROL_NOT_PERMITTED,
 			"\"%s\" changes something: only root and user %u may; use sudo",
 			command->name, (unsigned)geteuid());
@@ -303,6 +308,7 @@ static void client_close(struct client *client)
 	client->fd = -1;
 	list_remove(&client->node);
 	control->n_clients--;
+	control->n_readers -= may_write(client->uid) ? 0 : 1;
 	resume(control);
 	schedule(control);
 }
@@ -427,15 +433,74 @@ static struct client *free_slot(struct control *control)
 	return NULL;
 }
 
+static struct client *first_silent_reader(const struct control *control)
+{
+	const struct list_node *node = control->silent.next;
+
+	for (; node != &control->silent; node = node->next) {
+		struct client *client = list_entry(node, struct client, node);
+
+		if (!may_write(client->uid))
+			return client;
+	}
+	return NULL;
+}
+
+/* Whether a reader has room now: one that is as silent as the crowded may not be makes it. */
+static bool find_room_for_reader(struct control *control)
+{
+	struct client *first;
+
+	if (control->n_readers < CONTROL_READERS_MAX)
+		return true;
+	first = first_silent_reader(control);
+	if (!first || first->asked_ms + CONTROL_CROWDED_MS > control->loop->now_ms)
+		return false;
+	control->counters[SILENT]++;
+	client_close(first);
+	return true;
+}
+
+/* Takes fd over. What fits into a new socket is all that is said. */
+static void refuse_reader(struct control *control, int fd, uid_t uid)
+{
+	struct control_error error;
+	unsigned suppressed = 0;
+	size_t len = 0;
+	char *answer;
+
+	control->counters[REFUSED]++;
+	if (log_allowed(&control->refused_log, control->loop->now_ms, &suppressed))
+		log_warning("control: %u connections of readers are open, one more of user %u is "
+			    "refused; %u more such",
+			CONTROL_READERS_MAX, (unsigned)uid, suppressed);
+	(void)control_fail(&error, -EBUSY, CONTROL_BUSY,
+		"%u connections that may only look are open already: ask again",
+		CONTROL_READERS_MAX);
+	answer = control_answer_error(&error, &len);
+	if (answer)
+		(void)send(fd, answer, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	free(answer);
+	close(fd);
+}
+
 static void client_new(struct control *control, int fd)
 {
-	struct client *client = free_slot(control);
 	socklen_t len = sizeof(struct ucred);
+	struct client *client;
 	struct ucred peer;
 
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0) {
+		close(fd);
+		return;
+	}
+	if (!may_write(peer.uid) && !find_room_for_reader(control)) {
+		refuse_reader(control, fd, peer.uid);
+		return;
+	}
+	client = free_slot(control);
 	assert(client);
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 ||
-		loop_add(control->loop, fd, EPOLLIN, &client->source) < 0) {
+	if (loop_add(control->loop, fd, EPOLLIN, &client->source) < 0) {
 		close(fd);
 		return;
 	}
@@ -444,6 +509,7 @@ static void client_new(struct control *control, int fd)
 	client->ended = client->closing = false;
 	client->held = 0;
 	control->n_clients++;
+	control->n_readers += may_write(client->uid) ? 0 : 1;
 	control->counters[CONNECTIONS]++;
 	client_asked(client);
 }

@@ -21,8 +21,9 @@
 #define CONTROL_SOCKET	     "control.sock"
 #define CONTROL_COMMANDS_MAX 64U
 #define CONTROL_CLIENTS_MAX  64U
+#define CONTROL_READERS_MAX  48U       /* of these: may only look */
 #define CONTROL_IDLE_MS	     30000U    /* without a whole request for so long: closed */
-#define CONTROL_CROWDED_MS   1000U     /* the same while others wait for room */
+#define CONTROL_CROWDED_MS   1000U     /* ... while others wait for room */
 #define CONTROL_QUEUED_MAX   33554432U /* bytes of answers of all connections */
 
 /*
