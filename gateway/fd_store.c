@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "notify.h"
 #include "sockaddr.h"
 
 /*
@@ -49,14 +51,13 @@ static int remember(struct fd_store *store, const char *name)
 static int keep_one(struct fd_store *store, const char *name, int fd)
 {
 	char text[64];
-	int err = remember(store, name), n;
+	int err = remember(store, name);
 
 	if (err)
 		return err;
 	/* Without FDPOLL the manager would drop the channel of a worker that has died meanwhile. */
 	snprintf(text, sizeof(text), "FDSTORE=1\nFDPOLL=0\nFDNAME=%s", name);
-	n = sd_pid_notify_with_fds(0, 0, text, &fd, 1);
-	return n < 0 ? n : 0;
+	return notify_send(text, fd);
 }
 
 struct keeping {
@@ -84,11 +85,29 @@ void fd_store_clear(struct fd_store *store)
 }
 
 /* The estate was kept last. */
-void fd_store_forget(struct fd_store *store)
+int fd_store_forget(struct fd_store *store)
 {
-	for (size_t i = store->n_names; i > 0; i--)
-		sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", store->names[i - 1]);
+	while (store->n_names > 0) {
+		char text[NAME_MAX + 64];
+		int err;
+
+		snprintf(text, sizeof(text), "FDSTOREREMOVE=1\nFDNAME=%s",
+			store->names[store->n_names - 1]);
+		err = notify_send(text, -1);
+		if (err)
+			return err;
+		free(store->names[--store->n_names]);
+	}
 	fd_store_clear(store);
+	return 0;
+}
+
+bool fd_store_is_filled(const struct fd_store *store)
+{
+	for (size_t i = 0; i < store->n_names; i++)
+		if (strcmp(store->names[i], ESTATE_NAME) == 0)
+			return true;
+	return false;
 }
 
 int fd_store_keep(struct fd_store *store, const struct estate *estate)
@@ -98,8 +117,9 @@ int fd_store_keep(struct fd_store *store, const struct estate *estate)
 
 	if (!fd_store_is_there())
 		return 0;
-	fd_store_forget(store);
-	estate_for_each_fd(estate, keep_each, &keeping);
+	keeping.err = fd_store_forget(store);
+	if (!keeping.err)
+		estate_for_each_fd(estate, keep_each, &keeping);
 	if (!keeping.err)
 		keeping.err = estate_save(estate, &fd);
 	if (!keeping.err)

@@ -26,8 +26,13 @@ bool fd_store_is_there(void);
  * nothing is done.
  */
 int fd_store_keep(struct fd_store *store, const struct estate *estate);
-/* Nothing is kept any more. Takes a zeroed one. */
-void fd_store_forget(struct fd_store *store);
+/*
+ * Nothing is kept any more. Takes a zeroed one. 0 or a negative errno: the manager does not hear,
+ * and what it may still keep can be forgotten later.
+ */
+int fd_store_forget(struct fd_store *store);
+/* Whether an estate is kept. */
+bool fd_store_is_filled(const struct fd_store *store);
 
 /*
  * Which names are kept: from image to image, and from fd_store_take() to whoever goes on with the

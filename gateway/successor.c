@@ -6,12 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include "clock.h"
 #include "config_file.h"
 #include "log.h"
+#include "notify.h"
 #include "succession.h"
 
 /*
@@ -121,7 +121,7 @@ static void fail(struct successor *successor, const char *reason)
 	log_error("no successor: %s; everything stays as it is", reason);
 	close_next_config(successor);
 	successor->setup.on_failure(successor->setup.userdata);
-	sd_notify(0, "READY=1");
+	(void)notify_send("READY=1", -1);
 }
 
 /* What this image is made of, should the next one want it back. */
@@ -182,6 +182,15 @@ static int begin_trial(struct successor *successor)
 	return err;
 }
 
+static void tell_reloading(void)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%llu",
+		(unsigned long long)clock_monotonic_us());
+	(void)notify_send(text, -1);
+}
+
 int successor_begin(struct successor *successor, const char *binary)
 {
 	const struct successor_setup *setup = &successor->setup;
@@ -190,7 +199,7 @@ int successor_begin(struct successor *successor, const char *binary)
 
 	if (successor->trial.pid || !setup->is_possible(setup->userdata))
 		return -EALREADY;
-	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)clock_monotonic_us());
+	tell_reloading();
 	successor->failed = false;
 	free(successor->next_binary);
 	successor->next_binary = strdup(binary ? binary : successor->binary);
@@ -206,6 +215,11 @@ int successor_begin(struct successor *successor, const char *binary)
 	if (err)
 		fail(successor, error);
 	return err;
+}
+
+bool successor_is_trying(const struct successor *successor)
+{
+	return successor->trial.pid != 0;
 }
 
 bool successor_reaped(struct successor *successor, pid_t pid, int status)

@@ -45,6 +45,7 @@ void successor_add_commands(struct successor *successor, struct control *control
 int successor_begin(struct successor *successor, const char *binary);
 /* A trial that is under way ends. */
 void successor_end(struct successor *successor);
+bool successor_is_trying(const struct successor *successor);
 /* True if the process was a trial. */
 bool successor_reaped(struct successor *successor, pid_t pid, int status);
 

@@ -15,7 +15,6 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <systemd/sd-daemon.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -25,9 +24,11 @@
 #include "holder.h"
 #include "journal.h"
 #include "log.h"
+#include "notify.h"
 #include "sandbox.h"
 #include "supervisor_child.h"
 #include "supervisor_control.h"
+#include "supervisor_service.h"
 #include "supervisor_state.h"
 #include "worker.h"
 
@@ -129,12 +130,10 @@ static void start_draining(struct supervisor *supervisor)
 
 	log_info("stopping: no more clients are accepted, live flows may finish for %u s",
 		drain_ms / 1000);
-	/* Without the last line systemd would kill us before the drain is over. */
-	sd_notifyf(0, "STOPPING=1\nSTATUS=Draining\nEXTEND_TIMEOUT_USEC=%llu",
-		1000ULL * (drain_ms + 2 * END_GRACE_MS));
+	supervisor_service_stopping(drain_ms + 2 * END_GRACE_MS);
 	supervisor->state = DRAINING;
 	/* New clients are to be refused, and not to wait for nobody. */
-	fd_store_forget(&supervisor->store);
+	(void)fd_store_forget(&supervisor->store);
 	loop_timer_cancel(&supervisor->loop, &supervisor->holder.restart);
 	stop_holding(supervisor);
 	tell_workers(supervisor, WORKER_DRAIN);
@@ -278,7 +277,7 @@ static void announce_ready(struct supervisor *supervisor)
 	if (supervisor->setup->estate)
 		take_over(supervisor);
 	keep_estate(supervisor);
-	sd_notify(0, "READY=1");
+	(void)notify_send("READY=1", -1);
 }
 
 static void send_sockets(struct child *child)
@@ -451,6 +450,9 @@ static void stop_logger(struct supervisor *supervisor)
 	const struct timespec step = { .tv_nsec = STEP_MS * 1000000 };
 	struct child *logger = &supervisor->logger;
 
+	/* The service manager may have a copy of the channel. */
+	if (logger->channel_fd >= 0)
+		shutdown(logger->channel_fd, SHUT_RDWR);
 	child_close_channel(logger);
 	for (uint32_t waited = 0; logger->pid && !logger_gone(logger, waited); waited += STEP_MS) {
 		if (waited >= END_GRACE_MS)
@@ -475,6 +477,8 @@ static void reopen_access_log(struct supervisor *supervisor)
 	supervisor_child_close_access(supervisor);
 	supervisor->access_fd = fd;
 	child_start_or_retry(&supervisor->logger);
+	if (supervisor->state == RUNNING)
+		keep_estate(supervisor);
 	log_info("access log opened anew");
 }
 
@@ -491,6 +495,14 @@ static void on_no_successor(void *userdata)
 	reopen_access_log(userdata);
 }
 
+static void on_end_asked(struct supervisor *supervisor)
+{
+	if (supervisor->state == DRAINING || supervisor->state == FAILED)
+		start_ending(supervisor);
+	else
+		start_draining(supervisor);
+}
+
 static void on_signal(struct loop_source *source, uint32_t events)
 {
 	struct supervisor *supervisor = list_entry(source, struct supervisor, signals);
@@ -501,11 +513,11 @@ static void on_signal(struct loop_source *source, uint32_t events)
 		return;
 	switch (info.ssi_signo) {
 	case SIGTERM:
+		supervisor_service_leave(supervisor);
+		on_end_asked(supervisor);
+		break;
 	case SIGINT:
-		if (supervisor->state == DRAINING || supervisor->state == FAILED)
-			start_ending(supervisor);
-		else
-			start_draining(supervisor);
+		on_end_asked(supervisor);
 		break;
 	case SIGHUP:
 		/* Who rotates logs waits for no successor. */
@@ -694,6 +706,7 @@ static int supervisor_start(struct supervisor *supervisor)
 {
 	int err;
 
+	supervisor_service_start(supervisor);
 	err = check(supervisor);
 	if (!err)
 		err = inherit(supervisor);

@@ -26,6 +26,7 @@
 #include "socket_set.h"
 #include "successor.h"
 #include "supervisor_setup.h"
+#include "watchdog.h"
 
 enum supervisor_state {
 	STARTING, /* of a successor: those before it serve */
@@ -65,4 +66,5 @@ struct supervisor {
 	struct guard *guard;
 	struct resolver *resolver;
 	struct timer end_timer;
+	struct watchdog watchdog;
 };

@@ -49,13 +49,13 @@ class Manager:
         with self.lock:
             return [name for name, _ in self.stored]
 
-    def start(self, config, name=None, more=()):
+    def start(self, config, name=None, more=(), variables=None):
         """more: (name, descriptor) of sockets that a socket unit has opened."""
         with self.lock:
             given = [*self.stored, *more]
         self.started += 1
         fds = [fd for _, fd in given]
-        env = {"NOTIFY_SOCKET": self.path, "GIVEN": ",".join(map(str, fds))}
+        env = {"NOTIFY_SOCKET": self.path, "GIVEN": ",".join(map(str, fds)), **(variables or {})}
         if given:
             env |= {"LISTEN_FDS": str(len(fds)), "LISTEN_FDNAMES": ":".join(name for name, _ in given)}
         path = self.site.write("sixgated.conf", config)
