@@ -21,7 +21,8 @@ struct ctl_param {
 };
 
 struct ctl_command {
-	const char *name;
+	const char *name;  /* in the protocol; on the command line too, unless there is "words" */
+	const char *words; /* NULL, or two: "set weight" */
 	struct ctl_param params[CONTROL_PARAMS_MAX + 1]; /* the rest: name NULL */
 	/* To standard output; an exit status. Text in the result may be anything: ctl_text(). */
 	int (*print)(const json_t *result);

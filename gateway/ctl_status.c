@@ -57,8 +57,12 @@ static void print_backend(const json_t *backend)
 	printf("  %-21s %s", ctl_text(backend, "address", text), is(backend, "up") ? "up" : "DOWN");
 	if (is(backend, "circuit_open"))
 		printf(", left out after %lld failures", ctl_integer(backend, "failures"));
-	printf(", weight %lld%s, %lld flows", ctl_integer(backend, "weight"),
-		is(backend, "backup") ? ", backup" : "", ctl_integer(backend, "live"));
+	printf(", weight %lld", ctl_integer(backend, "weight"));
+	if (json_object_get(backend, "weight_configured") &&
+		ctl_integer(backend, "weight_configured") != ctl_integer(backend, "weight"))
+		printf(" (configured: %lld)", ctl_integer(backend, "weight_configured"));
+	printf("%s, %lld flows", is(backend, "backup") ? ", backup" : "",
+		ctl_integer(backend, "live"));
 	if (json_object_get(backend, "name"))
 		printf(", of %s", ctl_text(backend, "name", text));
 	putchar('\n');

@@ -238,7 +238,7 @@ static bool is_down(const struct guard *guard, size_t pool)
 	const struct config_pool *config = &guard->config->pools[pool];
 
 	for (size_t i = 0; i < config->n_backends; i++)
-		if (config->backends[i].weight && pool_state_is_up(guard->pools, pool, i))
+		if (pool_state_serves(guard->pools, pool, i))
 			return false;
 	return true;
 }
@@ -267,7 +267,8 @@ static bool is_needed(const struct guard *guard)
 	if (guard->bans->n > 0)
 		return true;
 	for (size_t i = 0; i < guard->config->n_pools; i++)
-		if (config_pool_may_fail(&guard->config->pools[i]) && has_refusals(guard, i))
+		if (guard->down[i] ||
+			(config_pool_may_fail(&guard->config->pools[i]) && has_refusals(guard, i)))
 			return true;
 	return false;
 }

@@ -11,7 +11,7 @@
  * Backends are asked in three rounds: the ordinary ones, the backups, and those that have failed
  * lately, since to try one of them is better than to turn the client away.
  *
- * The table of maglev is made of the configured weights and the addresses that there are, anew when
+ * The table of maglev is made of the weights in force and the addresses that there are, anew when
  * these change and never otherwise: a client whose backend cannot be had goes to another slot, and
  * nobody else moves. If no slot leads to anybody, rank decides. Indices of backends decide nothing,
  * so two gateways that see the same addresses up choose the same one, however they came to see them
@@ -60,7 +60,7 @@ static struct pool_table *table_new(size_t n_backends)
 	return NULL;
 }
 
-/* Makes the table anew if addresses have changed. */
+/* Makes the table anew if addresses or weights have changed. */
 static void table_refresh(const struct pool *pool)
 {
 	uint32_t generation = pool_state_generation(pool->state, pool->index);
@@ -74,7 +74,9 @@ static void table_refresh(const struct pool *pool)
 		struct maglev_target *target = &table->targets[i];
 		bool there = pool_state_address(pool->state, pool->index, i, &target->addr);
 
-		target->weight = there && !config->backup ? config->weight : 0;
+		target->weight = there && !config->backup
+					 ? pool_state_weight(pool->state, pool->index, i)
+					 : 0;
 	}
 	/* If it cannot be made, all are backups or nowhere. */
 	(void)maglev_build_in(table->rows, table->targets, pool->config->n_backends, table->slots);
@@ -123,7 +125,7 @@ static bool was_tried(const struct pool_request *request, size_t backend)
 /* Those that have just come back begin with little. */
 static uint32_t weight_now(const struct pool *pool, size_t backend, uint64_t now_ms)
 {
-	uint32_t weight = pool->config->backends[backend].weight * WEIGHT_SCALE;
+	uint32_t weight = pool_state_weight(pool->state, pool->index, backend) * WEIGHT_SCALE;
 	uint64_t up_ms = __atomic_load_n(&state_of(pool, backend)->up_ms, __ATOMIC_RELAXED);
 	uint64_t part;
 
@@ -157,8 +159,7 @@ static bool is_full(const struct pool *pool, size_t backend)
 /* Whether it could be had if it were not full. */
 static bool is_usable(const struct pool *pool, const struct pool_request *request, size_t backend)
 {
-	return pool->config->backends[backend].weight &&
-	       pool_state_is_up(pool->state, pool->index, backend) && !was_tried(request, backend);
+	return pool_state_serves(pool->state, pool->index, backend) && !was_tried(request, backend);
 }
 
 static bool is_of_round(const struct pool *pool, const struct pool_request *request, size_t backend,

@@ -49,9 +49,11 @@ static void place_backends(struct pool_state *state, const struct config *config
 		const struct config_pool *pool = &config->pools[i];
 
 		state->generations[i] = 1;
-		for (size_t b = 0; b < pool->n_backends; b++)
+		for (size_t b = 0; b < pool->n_backends; b++) {
+			find(state, i, b)->weight = pool->backends[b].weight;
 			if (!sockaddr_is_any(&pool->backends[b].addr))
 				find(state, i, b)->where = word_of(&pool->backends[b].addr) | VALID;
+		}
 	}
 }
 
@@ -76,6 +78,7 @@ struct pool_state *pool_state_create(const struct config *config, size_t n_worke
 	if (!state)
 		return NULL;
 	list_init(&state->watches);
+	state->config = config;
 	state->n_workers = n_workers;
 	state->n_pools = config->n_pools;
 	state->first = calloc(config->n_pools + 1, sizeof(*state->first));
@@ -158,6 +161,34 @@ bool pool_state_is_up(const struct pool_state *state, size_t pool, size_t backen
 	       !__atomic_load_n(&found->down, __ATOMIC_ACQUIRE);
 }
 
+static void renew_generation(struct pool_state *state, size_t pool)
+{
+	if (__atomic_add_fetch(&state->generations[pool], 1, __ATOMIC_RELEASE) == 0)
+		__atomic_store_n(&state->generations[pool], 1, __ATOMIC_RELEASE);
+}
+
+void pool_state_set_weight(struct pool_state *state, size_t pool, size_t backend, uint32_t weight)
+{
+	struct pool_state_backend *found = find(state, pool, backend);
+
+	if (found->weight == weight)
+		return;
+	__atomic_store_n(&found->weight, weight, __ATOMIC_RELEASE);
+	renew_generation(state, pool);
+	tell(state, pool, backend);
+}
+
+uint32_t pool_state_weight(const struct pool_state *state, size_t pool, size_t backend)
+{
+	return __atomic_load_n(&find(state, pool, backend)->weight, __ATOMIC_ACQUIRE);
+}
+
+bool pool_state_serves(const struct pool_state *state, size_t pool, size_t backend)
+{
+	return pool_state_weight(state, pool, backend) > 0 &&
+	       pool_state_is_up(state, pool, backend);
+}
+
 bool pool_state_address(
 	const struct pool_state *state, size_t pool, size_t backend, struct sockaddr_any *ret_addr)
 {
@@ -189,14 +220,17 @@ void pool_state_set_address(struct pool_state *state, size_t pool, size_t backen
 	/* Nobody is sent there while what is known of it changes. */
 	__atomic_and_fetch(&found->where, ~NOW, __ATOMIC_RELEASE);
 	if (addr) {
+		if ((found->where & EVER) && (found->where & ~VALID) != word_of(addr))
+			__atomic_store_n(&found->weight,
+				state->config->pools[pool].backends[backend].weight,
+				__ATOMIC_RELAXED);
 		__atomic_store_n(&found->up_ms, now_ms, __ATOMIC_RELAXED);
 		__atomic_store_n(&found->failures, 0, __ATOMIC_RELAXED);
 		__atomic_store_n(&found->closed_at_ms, 0, __ATOMIC_RELAXED);
 		__atomic_store_n(&found->down, !up, __ATOMIC_RELAXED);
 		__atomic_store_n(&found->where, word_of(addr) | VALID, __ATOMIC_RELEASE);
 	}
-	if (__atomic_add_fetch(&state->generations[pool], 1, __ATOMIC_RELEASE) == 0)
-		__atomic_store_n(&state->generations[pool], 1, __ATOMIC_RELEASE);
+	renew_generation(state, pool);
 	tell(state, pool, backend);
 }
 

@@ -1,10 +1,10 @@
 /*
  * pool_state - what all processes know of the backends, in shared memory: where they are, which are
- * up, how many connections each has, which have failed lately.
+ * up, what weight they have, how many connections each has, which have failed lately.
  *
- * Made before the workers are forked. "where", "up_ms", "down" and the generations have one writer,
- * the supervisor; "live" has one for each worker's row. The circuit's two fields are written by all
- * workers, without a lock: a count that is off by one does no harm.
+ * Made before the workers are forked. "where", "up_ms", "down", "weight" and the generations have
+ * one writer, the supervisor; "live" has one for each worker's row. The circuit's two fields are
+ * written by all workers, without a lock: a count that is off by one does no harm.
  */
 #pragma once
 
@@ -22,9 +22,11 @@ struct pool_state_backend {
 	uint64_t closed_at_ms; /* the circuit: until then it is open */
 	uint32_t down;	       /* 1: a check has found it down */
 	uint32_t failures;     /* connections to it that failed, in a row */
+	uint32_t weight;       /* in force: the configuration's, or an operator's */
 };
 
 struct pool_state {
+	const struct config *config;
 	size_t n_workers;
 	size_t n_backends; /* of all pools */
 	size_t *first;	   /* of each pool: the index of its first backend */
@@ -40,7 +42,7 @@ struct pool_state {
 /* Who wants to know at once. */
 struct pool_state_watch {
 	struct list_node node;
-	/* The backend has another address, has lost it, or was found up or down. */
+	/* It has another address or weight, has lost its address, or was found up or down. */
 	void (*on_change)(struct pool_state_watch *watch, size_t pool, size_t backend);
 };
 
@@ -61,6 +63,12 @@ void pool_state_set_up(
 /* Whether it has an address and no check has found it down. */
 bool pool_state_is_up(const struct pool_state *state, size_t pool, size_t backend);
 
+/* By the supervisor: from now on, until the backend gets another address. */
+void pool_state_set_weight(struct pool_state *state, size_t pool, size_t backend, uint32_t weight);
+uint32_t pool_state_weight(const struct pool_state *state, size_t pool, size_t backend);
+/* Whether it may get new clients: it is up, and has a weight. */
+bool pool_state_serves(const struct pool_state *state, size_t pool, size_t backend);
+
 /*
  * Where the backend is: AF_INET, and port 0 for the one that the client connected to. False: it has
  * no address now; ret_addr is then the last one, or of family 0 if there never was any.
@@ -72,12 +80,13 @@ bool pool_state_is_at(const struct pool_state *state, size_t pool, size_t backen
 	const struct sockaddr_any *addr);
 
 /*
- * By the supervisor: the backend has this address from now on, and begins anew. up: it may have
+ * By the supervisor: the backend has this address from now on, and begins anew; with the weight of
+ * the configuration, if it is not the last address. up: it may have
  * clients at once, or else when a check has found it up. NULL: it has none.
  */
 void pool_state_set_address(struct pool_state *state, size_t pool, size_t backend,
 	const struct sockaddr_any *addr, bool up, uint64_t now_ms);
-/* Another one whenever addresses of the pool have changed; never 0. */
+/* Another one whenever addresses or weights of the pool have changed; never 0. */
 uint32_t pool_state_generation(const struct pool_state *state, size_t pool);
 
 /* Connections of all workers. */

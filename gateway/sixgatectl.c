@@ -13,6 +13,7 @@
 #include "ctl_flows.h"
 #include "ctl_lists.h"
 #include "ctl_net.h"
+#include "ctl_orders.h"
 #include "ctl_pools.h"
 #include "ctl_reload.h"
 #include "ctl_status.h"
@@ -94,6 +95,14 @@ static const struct ctl_command control_commands[] = {
 		.params = { { "binary", CONTROL_TEXT, false, false } },
 		.follow = ctl_reload_follow,
 	},
+	{
+		.name = "set-weight",
+		.words = "set weight",
+		.params = { { "pool", CONTROL_TEXT, true, true },
+			{ "backend", CONTROL_TEXT, true, true },
+			{ "weight", CONTROL_TEXT, true, true } },
+		.print = ctl_orders_print_weight,
+	},
 };
 
 static const char usage_text[] =
@@ -110,6 +119,7 @@ static const char usage_text[] =
 	"       sixgatectl [WHERE] [--json] pools [POOL]\n"
 	"       sixgatectl [WHERE] [--json] ban PREFIX [--for TIME] [--reason TEXT]\n"
 	"       sixgatectl [WHERE] [--json] unban PREFIX\n"
+	"       sixgatectl [WHERE] [--json] set weight POOL ADDRESS:PORT NUMBER|default\n"
 	"       sixgatectl --help | --version\n"
 	"\n"
 	"Asks a gateway that runs; shows, makes and undoes what it needs in the kernel, and says\n"
@@ -145,6 +155,49 @@ static int usage_error(const char *what, const char *word)
 	return -EINVAL;
 }
 
+/* ---- control commands ---- */
+
+#define CONTROL_COMMANDS (sizeof(control_commands) / sizeof(control_commands[0]))
+
+/* The command that the words begin with, and how many of them name it; NULL: none of these. */
+static const struct ctl_command *find_control(int argc, char **argv, int *ret_named)
+{
+	char two[64] = "";
+
+	if (argc > 1)
+		snprintf(two, sizeof(two), "%s %s", argv[0], argv[1]);
+	for (size_t i = 0; i < CONTROL_COMMANDS; i++) {
+		const struct ctl_command *command = &control_commands[i];
+
+		if (strcmp(command->words ? two : argv[0],
+			    command->words ? command->words : command->name) != 0)
+			continue;
+		*ret_named = command->words ? 2 : 1;
+		return command;
+	}
+	return NULL;
+}
+
+/* The first of the two words is there, and the other is not. */
+static int half_named(const char *word)
+{
+	size_t len = strlen(word);
+	char all[128] = "";
+
+	for (size_t i = 0; i < CONTROL_COMMANDS; i++) {
+		const char *words = control_commands[i].words;
+
+		if (!words || strncmp(words, word, len) != 0 || words[len] != ' ')
+			continue;
+		snprintf(all + strlen(all), sizeof(all) - strlen(all), "%s%s", all[0] ? ", " : "",
+			words + len + 1);
+	}
+	if (!all[0])
+		return usage_error("no such command", word);
+	fprintf(stderr, "sixgatectl: after %s, give one of: %s; --help tells more\n", word, all);
+	return -EINVAL;
+}
+
 static int parse_command(int argc, char **argv, struct request *request)
 {
 	static const char *const net[] = { "plan", "apply", "status", "teardown" };
@@ -156,7 +209,7 @@ static int parse_command(int argc, char **argv, struct request *request)
 		return argc == 1 ? 0 : usage_error("doctor takes no argument", argv[1]);
 	}
 	if (strcmp(argv[0], "net") != 0)
-		return usage_error("no such command", argv[0]);
+		return half_named(argv[0]);
 	if (argc == 2)
 		for (size_t i = 0; i < sizeof(net) / sizeof(net[0]); i++)
 			if (strcmp(argv[1], net[i]) == 0) {
@@ -165,16 +218,6 @@ static int parse_command(int argc, char **argv, struct request *request)
 			}
 	return usage_error("after net, give one of plan, apply, status, teardown",
 		argc > 1 ? argv[argc > 2 ? 2 : 1] : "");
-}
-
-/* ---- control commands ---- */
-
-static const struct ctl_command *find_control(const char *name)
-{
-	for (size_t i = 0; i < sizeof(control_commands) / sizeof(control_commands[0]); i++)
-		if (strcmp(control_commands[i].name, name) == 0)
-			return &control_commands[i];
-	return NULL;
 }
 
 static int set_param(struct request *request, const struct ctl_param *param, const char *word)
@@ -203,7 +246,9 @@ static int take_words(struct request *request, int argc, char **argv)
 				return err;
 		}
 		if (param->required && !json_object_get(request->args, param->name)) {
-			snprintf(what, sizeof(what), "%.32s needs %s%.32s", request->control->name,
+			snprintf(what, sizeof(what), "%.32s needs %s%.32s",
+				request->control->words ? request->control->words
+							: request->control->name,
 				param->positional ? "a word: " : "--", param->name);
 			return usage_error(what, "");
 		}
@@ -298,15 +343,18 @@ static int check_together(const struct request *request)
 /* The options in front say nothing of the command; its own may come anywhere behind it. */
 static int parse(int argc, char **argv, struct request *request)
 {
-	int err = parse_options(argc, argv, "+", request);
+	int err = parse_options(argc, argv, "+", request), named = 0;
 
 	if (err || request->command == COMMAND_HELP || request->command == COMMAND_VERSION)
 		return err;
 	argc -= optind;
 	argv += optind;
 	if (argc > 0)
-		request->control = find_control(argv[0]);
+		request->control = find_control(argc, argv, &named);
 	if (request->control) {
+		/* Its last word stands where getopt_long() has the program's name. */
+		argc -= named - 1;
+		argv += named - 1;
 		request->command = COMMAND_CONTROL;
 		request->args = json_object();
 		if (!request->args)

@@ -73,10 +73,12 @@ static json_t *backend_json(const struct status_facts *facts, size_t pool, size_
 
 	(void)pool_state_address(facts->pools, pool, backend, &addr);
 	measures_sum_backend(facts->measures, pool, backend, &measured);
-	return json_pack("{s:s, s:s*, s:I, s:b, s:b, s:b, s:I, s:I, s:I, s:I}", "address",
+	return json_pack("{s:s, s:s*, s:I, s:I, s:b, s:b, s:b, s:b, s:I, s:I, s:I, s:I}", "address",
 		sockaddr_format(&addr, text), "name", config_backend_name(config_pool, backend),
-		"weight", (json_int_t)config->weight, "backup", config->backup, "up",
-		pool_state_is_up(facts->pools, pool, backend), "circuit_open",
+		"weight", (json_int_t)pool_state_weight(facts->pools, pool, backend),
+		"weight_configured", (json_int_t)config->weight, "weight_set",
+		pool_state_weight(facts->pools, pool, backend) != config->weight, "backup",
+		config->backup, "up", pool_state_is_up(facts->pools, pool, backend), "circuit_open",
 		facts->now_ms < __atomic_load_n(&state->closed_at_ms, __ATOMIC_RELAXED), "failures",
 		(json_int_t)__atomic_load_n(&state->failures, __ATOMIC_RELAXED), "live",
 		(json_int_t)pool_state_live(facts->pools, pool, backend), "connects",
@@ -100,8 +102,7 @@ static json_t *pool_json(const struct status_facts *facts, size_t pool)
 	bool up = false;
 
 	for (size_t i = 0; i < config->n_backends; i++) {
-		up = up ||
-		     (config->backends[i].weight > 0 && pool_state_is_up(facts->pools, pool, i));
+		up = up || pool_state_serves(facts->pools, pool, i);
 		if (is_shown(facts, pool, i))
 			json_array_append_new(list, backend_json(facts, pool, i));
 	}

@@ -221,6 +221,8 @@ static int bequeath(void *userdata, bool all, struct estate *estate)
 	if (!err)
 		err = guard_bequeath(supervisor->guard, estate);
 	if (!err)
+		err = orders_bequeath(supervisor->orders, estate);
+	if (!err)
 		err = fd_store_bequeath(&supervisor->store, estate);
 	if (!err)
 		err = estate_add_number(estate, "started_ms", (int64_t)supervisor->started_ms);
@@ -686,9 +688,13 @@ static int prepare(struct supervisor *supervisor)
 		return -ENOMEM;
 	for (size_t i = 0; i < supervisor->n_workers; i++)
 		init_child(supervisor, &supervisor->workers[i], i);
-	if (supervisor->setup->estate)
-		shared_inherit(&supervisor->shared, supervisor->setup->estate);
-	return 0;
+	supervisor->orders = orders_new(supervisor->config, supervisor->shared.pools);
+	if (!supervisor->orders)
+		return -ENOMEM;
+	if (!supervisor->setup->estate)
+		return 0;
+	shared_inherit(&supervisor->shared, supervisor->setup->estate);
+	return orders_inherit(supervisor->orders, supervisor->setup->estate);
 }
 
 static int open_sockets(struct supervisor *supervisor)
@@ -745,6 +751,7 @@ static void supervisor_cleanup(struct supervisor *supervisor)
 	guard_stop(supervisor->guard);
 	bans_free(supervisor->bans);
 	supervisor_child_close_access(supervisor);
+	orders_free(supervisor->orders);
 	shared_destroy(&supervisor->shared);
 	fd_store_clear(&supervisor->store);
 	list_keeper_stop(supervisor->lists);
@@ -783,6 +790,7 @@ static int init(struct supervisor *supervisor, const struct supervisor_setup *se
 		.signal_fd = -1,
 		.shared.wake_fd = -1,
 		.access_fd = -1,
+		.keep = keep_estate,
 	};
 	err = loop_init(&supervisor->loop);
 	if (err)

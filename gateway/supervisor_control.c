@@ -74,6 +74,14 @@ static int run_pools(
 	return err || *ret_result ? err : -ENOMEM;
 }
 
+static void on_orders(void *userdata)
+{
+	struct supervisor *supervisor = userdata;
+
+	if (supervisor->state == RUNNING)
+		supervisor->keep(supervisor);
+}
+
 int supervisor_control_start(struct supervisor *supervisor)
 {
 	const struct control_command status = {
@@ -108,6 +116,14 @@ int supervisor_control_start(struct supervisor *supervisor)
 		.before = supervisor->before,
 	};
 	control_flows_add(supervisor->control, &supervisor->flows_command);
+	supervisor->order_commands = (struct control_orders){
+		.config = supervisor->config,
+		.pools = supervisor->shared.pools,
+		.orders = supervisor->orders,
+		.on_change = on_orders,
+		.userdata = supervisor,
+	};
+	control_orders_add(supervisor->control, &supervisor->order_commands);
 	bans_start(supervisor->bans, supervisor->guard, supervisor->lists, supervisor->control);
 	list_keeper_add_commands(supervisor->lists, supervisor->control);
 	successor_add_commands(supervisor->successor, supervisor->control);

@@ -13,6 +13,7 @@
 #include "config.h"
 #include "control.h"
 #include "control_flows.h"
+#include "control_orders.h"
 #include "control_who.h"
 #include "fd_store.h"
 #include "guard.h"
@@ -20,6 +21,7 @@
 #include "list_keeper.h"
 #include "loop.h"
 #include "net_keeper.h"
+#include "orders.h"
 #include "predecessors.h"
 #include "resolver.h"
 #include "shared.h"
@@ -61,6 +63,9 @@ struct supervisor {
 	struct control *control;
 	struct control_who who_command;
 	struct control_flows flows_command;
+	struct orders *orders;
+	struct control_orders order_commands;
+	void (*keep)(struct supervisor *supervisor); /* what the next image is to have */
 	uint64_t started_ms;
 	struct bans *bans;
 	struct guard *guard;
