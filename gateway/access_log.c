@@ -30,6 +30,7 @@ static const char *const end_names[] = {
 	"unanswered",
 	"evicted",
 	"unclaimed",
+	"killed",
 	"drained",
 	"error",
 };

@@ -33,6 +33,7 @@ enum access_log_end {
 	ACCESS_LOG_UNANSWERED, /* UDP: the server never said anything */
 	ACCESS_LOG_EVICTED,    /* UDP: made room for a new session */
 	ACCESS_LOG_UNCLAIMED,  /* a client that was let in after the backend never came */
+	ACCESS_LOG_KILLED,     /* by an operator */
 	ACCESS_LOG_DRAINED,    /* the gateway stopped */
 	ACCESS_LOG_ERROR,      /* anything else that the kernel said */
 	ACCESS_LOG_END_COUNT

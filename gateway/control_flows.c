@@ -4,9 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "channel.h"
 #include "clock.h"
 #include "control_who.h"
 #include "duration.h"
+#include "worker.h"
 
 static int bad(struct control_error *error, const char *name, const char *text, const char *reason)
 {
@@ -142,6 +144,83 @@ static int run_flows(
 	return *ret_result ? 0 : -ENOMEM;
 }
 
+/* ---- to end one ---- */
+
+static int parse_victim(const json_t *args, struct who_filter *ret, struct control_error *error)
+{
+	const char *backend = control_text(args, "backend");
+	const char *protocol = control_text(args, "protocol");
+	struct who_filter filter = { .to_us = UINT64_MAX };
+	int err = control_who_source(control_text(args, "source"), &filter.source, error);
+
+	if (!err && backend)
+		err = control_who_backend(backend, &filter.backend, error);
+	if (!err && protocol)
+		err = control_who_protocol(protocol, &filter.protocol, error);
+	if (!err)
+		*ret = filter;
+	return err;
+}
+
+/* The one that is meant. */
+static int find_victim(const struct control_flows *self, const json_t *args,
+	const struct who_filter *filter, struct who_entry *ret, struct control_error *error)
+{
+	size_t n = who_list(self->who, filter, ret, 1);
+	size_t before = predecessors_alive(self->before, PREDECESSOR_WORKER);
+	const char *source = control_text(args, "source");
+
+	if (n == 1)
+		return 0;
+	if (n > 1)
+		return control_fail(error, -ENOTUNIQ, CONTROL_BAD_ARGUMENT,
+			"source \"%.64s\": %zu flows have it: say which by --protocol or --backend",
+			source, n);
+	if (before > 0)
+		return control_fail(error, -ENOENT, CONTROL_NOT_FOUND,
+			"no live flow has the source \"%.64s\" here; %zu workers of before a "
+			"reload "
+			"may have it, which end their flows by themselves, at the end of their "
+			"drain at the latest",
+			source, before);
+	return control_fail(
+		error, -ENOENT, CONTROL_NOT_FOUND, "no live flow has the source \"%.64s\"", source);
+}
+
+static int tell_worker(const struct control_flows *self, size_t index, struct control_error *error)
+{
+	int err = channel_send(self->workers[index].channel_fd, WORKER_KILL, NULL, 0);
+
+	if (!err)
+		return 0;
+	return control_fail(
+		error, err, CONTROL_BUSY, "worker %zu does not listen: %s", index, strerror(-err));
+}
+
+static int run_kill(
+	void *userdata, const json_t *args, json_t **ret_result, struct control_error *error)
+{
+	const struct control_flows *self = userdata;
+	uint64_t now_us = clock_wall_us();
+	struct who_filter filter;
+	struct who_entry entry;
+	int err;
+
+	err = parse_victim(args, &filter, error);
+	if (!err)
+		err = control_who_check(self->config, self->who, error);
+	if (!err)
+		err = find_victim(self, args, &filter, &entry, error);
+	if (!err && !who_doom(self->who, &entry))
+		err = control_fail(error, -ENOENT, CONTROL_NOT_FOUND, "it has just ended");
+	if (!err)
+		err = tell_worker(self, entry.worker, error);
+	if (err)
+		return err;
+	*ret_result = json_pack("{s:o}", "flow", flow_json(&entry, now_us));
+	return *ret_result ? 0 : -ENOMEM;
+}
+
 void control_flows_add(struct control *control, struct control_flows *flows)
 {
 	const struct control_command command = {
@@ -159,6 +238,19 @@ void control_flows_add(struct control *control, struct control_flows *flows)
 		.run = run_flows,
 		.userdata = flows,
 	};
+	const struct control_command kill = {
+		.name = "kill-flow",
+		.summary = "end a connection or session, by reset",
+		.needs_write = true,
+		.params = {
+			{ "source", CONTROL_TEXT, true },
+			{ "backend", CONTROL_TEXT, false },
+			{ "protocol", CONTROL_TEXT, false },
+		},
+		.run = run_kill,
+		.userdata = flows,
+	};
 
 	control_add(control, &command);
+	control_add(control, &kill);
 }

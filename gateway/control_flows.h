@@ -1,14 +1,17 @@
 /*
- * control_flows - the control command "flows": the live entries of who.h, of all workers.
+ * control_flows - the control commands "flows", the live entries of who.h of all workers, and
+ * "kill-flow", which has a worker end one of them: it has been told to when the answer comes.
  *
- * Arguments, each of which leaves some out: client (a prefix), backend, listener, protocol,
- * older-than and younger-than (duration.h), limit. sixgatectl(8) has the keys of the result.
+ * Arguments of flows, each of which leaves some out: client (a prefix), backend, listener,
+ * protocol, older-than and younger-than (duration.h), limit; of kill-flow: source, and to tell
+ * several apart protocol and backend. sixgatectl(8) has the keys of the results.
  */
 #pragma once
 
 #include <stddef.h>
 #include <stdint.h>
 
+#include "child.h"
 #include "config.h"
 #include "control.h"
 #include "predecessors.h"
@@ -20,6 +23,7 @@
 struct control_flows {
 	const struct config *config;
 	struct who *who; /* NULL: it is switched off, or there was no memory */
+	const struct child *workers;
 	const struct predecessors *before;
 };
 

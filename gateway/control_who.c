@@ -16,7 +16,7 @@ static int bad(struct control_error *error, const char *name, const char *text, 
 
 static const char ipv4_only[] = "servers are reached from, and have, IPv4 addresses";
 
-static int parse_source(const char *text, struct sockaddr_any *ret, struct control_error *error)
+int control_who_source(const char *text, struct sockaddr_any *ret, struct control_error *error)
 {
 	const char *reason = ipv4_only;
 	struct sockaddr_any addr;
@@ -56,7 +56,7 @@ static int parse_query(const json_t *args, struct who_query *query, struct contr
 	struct wall_time_span span = { 0, 0 };
 	int err;
 
-	err = parse_source(control_text(args, "source"), &query->source, error);
+	err = control_who_source(control_text(args, "source"), &query->source, error);
 	if (!err && backend)
 		err = control_who_backend(backend, &query->backend, error);
 	if (err)

@@ -28,6 +28,7 @@ struct control_who {
 void control_who_add(struct control *control, struct control_who *who);
 
 /* Arguments: 0, or -EINVAL with error filled. */
+int control_who_source(const char *text, struct sockaddr_any *ret, struct control_error *error);
 int control_who_backend(const char *text, struct sockaddr_any *ret, struct control_error *error);
 int control_who_protocol(const char *text, uint8_t *ret, struct control_error *error);
 

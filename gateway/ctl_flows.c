@@ -16,7 +16,10 @@
  */
 #define MISSING_MAX 2
 #define WATCH_LIMIT 10000 /* the most that the gateway tells at a time */
-#define KEY_MAX	    (4 * CTL_TEXT_MAX)
+/* For a worker to look at its channel. */
+#define KILL_STEP_MS 10
+#define KILL_STEPS   500
+#define KEY_MAX	     (4 * CTL_TEXT_MAX)
 
 static void print_age(double s)
 {
@@ -204,4 +207,58 @@ int ctl_flows_watch(const char *path, json_t *args, const json_t *result, bool j
 	}
 	json_decref(watch.known);
 	return status;
+}
+
+/* ---- kill-flow ---- */
+
+/* The flow as it is now, a new reference; NULL: it is forgotten, or nobody answers. */
+static json_t *look_up(const char *path, const json_t *flow)
+{
+	static const char *const keys[] = { "source", "protocol", "backend" };
+	json_t *args = json_object(), *answer = NULL, *found = NULL, *one;
+	size_t i;
+
+	for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		json_object_set(args, keys[i], json_object_get(flow, keys[i]));
+	if (ctl_client_ask(path, "who", args, &answer) < 0)
+		return NULL;
+	json_array_foreach(json_object_get(json_object_get(answer, "result"), "answers"), i, one)
+	{
+		if (!found &&
+			json_equal(json_object_get(one, "began"), json_object_get(flow, "began")))
+			found = json_incref(one);
+	}
+	json_decref(answer);
+	return found;
+}
+
+static bool has_ended(const char *path, const json_t *flow)
+{
+	json_t *now = look_up(path, flow);
+	bool live = !now || json_is_true(json_object_get(now, "live"));
+
+	json_decref(now);
+	return !live;
+}
+
+int ctl_flows_follow_kill(const char *path, const json_t *result, bool json)
+{
+	const json_t *flow = json_object_get(result, "flow");
+	int steps = 0;
+
+	while (!has_ended(path, flow) && steps < KILL_STEPS) {
+		(void)poll(NULL, 0, KILL_STEP_MS);
+		steps++;
+	}
+	if (steps == KILL_STEPS) {
+		fputs("sixgatectl: its worker was told, and has not ended it yet\n", stderr);
+		return EXIT_FAILURE;
+	}
+	if (!json) {
+		fputs("killed ", stdout);
+		print_flow(flow);
+	} else if (json_dumpf(result, stdout, JSON_COMPACT | JSON_ENSURE_ASCII) == 0) {
+		putchar('\n');
+	}
+	return EXIT_SUCCESS;
 }

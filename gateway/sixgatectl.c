@@ -72,6 +72,13 @@ static const struct ctl_command control_commands[] = {
 		.watch = ctl_flows_watch,
 	},
 	{
+		.name = "kill-flow",
+		.params = { { "source", CONTROL_TEXT, true, true },
+			{ "backend", CONTROL_TEXT, false, false },
+			{ "protocol", CONTROL_TEXT, false, false } },
+		.follow = ctl_flows_follow_kill,
+	},
+	{
 		.name = "pools",
 		.params = { { "pool", CONTROL_TEXT, true, false } },
 		.print = ctl_pools_print,
@@ -116,6 +123,8 @@ static const char usage_text[] =
 	"       sixgatectl [WHERE] [--json] flows [--client PREFIX] [--backend ADDRESS[:PORT]]\n"
 	"                  [--listener NAME] [--protocol tcp|udp] [--older-than TIME]\n"
 	"                  [--younger-than TIME] [--limit NUMBER] [--follow]\n"
+	"       sixgatectl [WHERE] [--json] kill-flow SOURCE:PORT [--backend ADDRESS[:PORT]]\n"
+	"                  [--protocol tcp|udp]\n"
 	"       sixgatectl [WHERE] [--json] pools [POOL]\n"
 	"       sixgatectl [WHERE] [--json] ban PREFIX [--for TIME] [--reason TEXT]\n"
 	"       sixgatectl [WHERE] [--json] unban PREFIX\n"

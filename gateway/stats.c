@@ -28,6 +28,7 @@ static const char *const names[] = {
 	"unanswered",
 	"evicted",
 	"unclaimed",
+	"killed",
 	"drained",
 	"error",
 	"paused_limit",

@@ -35,6 +35,7 @@ enum stats_counter {
 	STATS_ENDED_UNANSWERED,
 	STATS_ENDED_EVICTED,
 	STATS_ENDED_UNCLAIMED,
+	STATS_ENDED_KILLED,
 	STATS_ENDED_DRAINED,
 	STATS_ENDED_ERROR,
 	STATS_PAUSED_LIMIT,	   /* times that accepting stopped at max-flows */

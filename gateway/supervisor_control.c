@@ -113,6 +113,7 @@ int supervisor_control_start(struct supervisor *supervisor)
 	supervisor->flows_command = (struct control_flows){
 		.config = supervisor->config,
 		.who = supervisor->shared.who,
+		.workers = supervisor->workers,
 		.before = supervisor->before,
 	};
 	control_flows_add(supervisor->control, &supervisor->flows_command);

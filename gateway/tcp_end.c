@@ -70,6 +70,13 @@ void tcp_end_refused(
 	tcp_end_flow(ends, flow, end, ACCESS_LOG_BY_GATEWAY);
 }
 
+void tcp_end_killed(struct tcp_end *ends, struct flow *flow)
+{
+	if (tcp_hold_has(flow))
+		tcp_hold_set_refused(flow);
+	tcp_end_flow(ends, flow, ACCESS_LOG_KILLED, ACCESS_LOG_BY_GATEWAY);
+}
+
 void tcp_end_untold(
 	struct tcp_end *ends, struct flow *flow, enum access_log_end end, const char *reason)
 {

@@ -37,5 +37,8 @@ void tcp_end_refused(
 void tcp_end_untold(
 	struct tcp_end *ends, struct flow *flow, enum access_log_end end, const char *reason);
 
+/* An operator wants it so. */
+void tcp_end_killed(struct tcp_end *ends, struct flow *flow);
+
 /* A client that is not there yet is let in, and served when it comes as any other. */
 void tcp_end_waiting(struct tcp_end *ends, struct flow *flow);

@@ -17,10 +17,11 @@
  * only those that were ever needed at a time cost memory. Which has ended when is known to the
  * worker alone, in a list; a successor makes that anew from the times.
  *
- * Each slot has one writer. Its sequence is odd while it is written, and readers that have seen it
- * change look again. The keys, eight bytes each, lie apart, so that a reader can walk all of them:
- * a key says which entry is worth a look, and the entry says whether it is the right one. Unique
- * ids lie apart, too: where there are none, their memory is never touched.
+ * Each slot has one writer, but for the word by which the supervisor dooms a flow. Its sequence is
+ * odd while it is written, and readers that have seen it change look again. The keys, eight bytes
+ * each, lie apart, so that a reader can walk all of them: a key says which entry is worth a look,
+ * and the entry says whether it is the right one. Unique ids lie apart, too: where there are none,
+ * their memory is never touched.
  *
  * A worker that is killed while it writes leaves an odd sequence; who_bury() clears such a slot, so
  * that nothing half-written is ever told.
@@ -37,6 +38,7 @@ struct slot {
 	uint16_t source_port, backend_port; /* like the addresses in network order */
 	struct sockaddr_any client;
 	struct sockaddr_any local;
+	uint32_t doomed; /* the sequence of a flow that is to end; written by the supervisor */
 };
 
 struct table {
@@ -286,6 +288,16 @@ uint32_t who_begin(struct who_writer *writer, const struct who_entry *entry, uin
 	return (uint32_t)i + 1;
 }
 
+bool who_is_doomed(const struct who_writer *writer, uint32_t slot)
+{
+	const struct slot *there;
+
+	if (slot == 0)
+		return false;
+	there = slot_of(writer->who, writer->worker, slot - 1);
+	return __atomic_load_n(&there->doomed, __ATOMIC_RELAXED) == there->sequence;
+}
+
 void who_end(struct who_writer *writer, uint32_t slot, uint64_t now_us)
 {
 	if (slot == 0)
@@ -342,8 +354,8 @@ static struct sockaddr_any address_of(uint32_t addr, uint16_t port)
 	};
 }
 
-static struct who_entry entry_of(
-	const struct who *who, size_t worker, const struct slot *slot, const uint8_t id[WHO_ID_MAX])
+static struct who_entry entry_of(const struct who *who, size_t worker, size_t i,
+	const struct slot *slot, const uint8_t id[WHO_ID_MAX])
 {
 	struct who_entry entry = {
 		.listener = &who->config->listeners[slot->listener],
@@ -355,6 +367,8 @@ static struct who_entry entry_of(
 		.ended_us = slot->ended_us,
 		.unique_id_len = slot->id_len < WHO_ID_MAX ? slot->id_len : WHO_ID_MAX,
 		.worker = (uint16_t)worker,
+		.slot = (uint32_t)i,
+		.sequence = slot->sequence,
 	};
 
 	memcpy(entry.unique_id, id, entry.unique_id_len);
@@ -421,7 +435,7 @@ size_t who_find(
 			if ((found & mask) != key || !read_slot(who, worker, i, &slot, id) ||
 				!is_meant(who, &slot, query))
 				continue;
-			entry = entry_of(who, worker, &slot, id);
+			entry = entry_of(who, worker, i, &slot, id);
 			insert(ret, n++, max, &entry);
 		}
 	}
@@ -429,6 +443,13 @@ size_t who_find(
 }
 
 /* ---- all live ones ---- */
+
+static bool comes_from(const struct slot *slot, const struct sockaddr_any *source)
+{
+	return sockaddr_family(source) != AF_INET ||
+	       (slot->source == source->in.sin_addr.s_addr &&
+		       slot->source_port == source->in.sin_port);
+}
 
 static bool is_listed(
 	const struct who *who, const struct slot *slot, const struct who_filter *filter)
@@ -442,7 +463,7 @@ static bool is_listed(
 	return (!filter->listener || filter->listener == listener) &&
 	       (!filter->protocol || filter->protocol == listener->protocol) &&
 	       slot->began_us >= filter->from_us && slot->began_us <= filter->to_us &&
-	       leads_to(slot, &filter->backend) &&
+	       comes_from(slot, &filter->source) && leads_to(slot, &filter->backend) &&
 	       (sockaddr_family(&filter->client.addr) == AF_UNSPEC ||
 		       prefix_overlaps(&filter->client, &client));
 }
@@ -507,10 +528,19 @@ size_t who_list(
 				!read_slot(who, worker, i, &slot, id) ||
 				!is_listed(who, &slot, filter))
 				continue;
-			entry = entry_of(who, worker, &slot, id);
+			entry = entry_of(who, worker, i, &slot, id);
 			keep_latest(ret, n++, max, &entry);
 		}
 	}
 	qsort(ret, n < max ? n : max, sizeof(*ret), compare_latest);
 	return n;
+}
+
+bool who_doom(struct who *who, const struct who_entry *entry)
+{
+	struct slot *slot = slot_of(who, entry->worker, entry->slot);
+
+	__atomic_store_n(&slot->doomed, entry->sequence, __ATOMIC_RELEASE);
+	return __atomic_load_n(&slot->sequence, __ATOMIC_ACQUIRE) == entry->sequence &&
+	       __atomic_load_n(&slot->ended_us, __ATOMIC_RELAXED) == 0;
 }

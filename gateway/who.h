@@ -37,7 +37,8 @@ struct who_entry {
 	uint64_t ended_us; /* 0: it is live */
 	uint8_t unique_id[WHO_ID_MAX];
 	uint8_t unique_id_len; /* 0: it has none */
-	uint16_t worker;       /* whose it is or was; who_begin() knows by itself */
+	uint16_t worker;       /* whose it is or was; like the next two not for who_begin() */
+	uint32_t slot, sequence;
 };
 
 /*
@@ -69,6 +70,8 @@ void who_writer_destroy(struct who_writer *writer);
  * or 0, there is no entry.
  */
 uint32_t who_begin(struct who_writer *writer, const struct who_entry *entry, uint64_t now_ms);
+/* Somebody has doomed it. Takes 0. */
+bool who_is_doomed(const struct who_writer *writer, uint32_t slot);
 /* Takes 0. */
 void who_end(struct who_writer *writer, uint32_t slot, uint64_t now_us);
 
@@ -92,6 +95,7 @@ size_t who_find(
 struct who_filter {
 	const struct config_listener *listener; /* NULL: any */
 	struct prefix client;			/* family 0: any */
+	struct sockaddr_any source;		/* AF_INET; family 0: any */
 	struct sockaddr_any backend;		/* family 0: any; port 0: any of that address */
 	uint8_t protocol;			/* 0: any */
 	uint64_t from_us, to_us;		/* begun within these */
@@ -100,3 +104,9 @@ struct who_filter {
 /* The same of the live ones that the filter means, whatever their source. */
 size_t who_list(
 	const struct who *who, const struct who_filter *filter, struct who_entry *ret, size_t max);
+
+/*
+ * The flow of the entry, which who_list() has found, is to end; its worker sees it when it looks.
+ * False: it has ended meanwhile.
+ */
+bool who_doom(struct who *who, const struct who_entry *entry);

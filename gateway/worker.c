@@ -289,6 +289,24 @@ static void on_sockets(struct worker *worker, const int *fds, size_t n)
 			suppressed);
 }
 
+/* Rare enough to look at all flows. */
+static void kill_doomed(struct worker *worker)
+{
+	struct list_node *node, *tmp;
+
+	list_for_each_safe (node, tmp, &worker->flows.live) {
+		struct flow *flow = list_entry(node, struct flow, node);
+
+		if (!who_is_doomed(&worker->flows.who, flow->who))
+			continue;
+		if (flow_is_session(flow))
+			udp_session_end(&worker->udp.sessions, flow, ACCESS_LOG_KILLED,
+				ACCESS_LOG_BY_GATEWAY);
+		else
+			tcp_end_killed(&worker->relay.ends, flow);
+	}
+}
+
 static void on_channel(struct loop_source *source, uint32_t events)
 {
 	struct worker *worker = list_entry(source, struct worker, channel);
@@ -318,6 +336,9 @@ static void on_channel(struct loop_source *source, uint32_t events)
 	case WORKER_INHERIT:
 		on_inherit(worker, fds, n_fds);
 		return;
+	case WORKER_KILL:
+		kill_doomed(worker);
+		break;
 	case WORKER_DRAIN:
 		start_drain(worker);
 		break;

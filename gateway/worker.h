@@ -23,6 +23,7 @@ enum worker_message {
 	WORKER_HANDOVER = 'H',
 	/* To a successor, with channels' other ends, maybe none: take over what comes. */
 	WORKER_INHERIT = 'I',
+	WORKER_KILL = 'K',  /* to the worker: end those flows that are doomed (who.h) */
 	WORKER_DRAIN = 'D', /* to the worker: accept no more, end when the flows have, or in time */
 	WORKER_END = 'E',   /* to the worker: reset all flows and end */
 };

@@ -1,4 +1,4 @@
-"""sixgatectl flows, pools: what is live now, as a list and as it changes."""
+"""sixgatectl flows, kill-flow, pools: what is live now, as a list and as it changes, and its end."""
 
 import contextlib
 import grp
@@ -10,9 +10,9 @@ import socket
 import subprocess
 
 import pytest
-from control import as_user, control_path, ctl, result
-from netsite import BACKENDS, CLIENT6, SERVER4, VIP6, build_dir, wait_until
-from wire import read_header
+from control import Control, as_user, control_path, ctl, result
+from netsite import BACKENDS, CLIENT6, GATEWAY4, SERVER4, VIP6, build_dir, wait_until
+from wire import access_records, read_header
 
 PORT = 7000
 PORT_UDP = 7001
@@ -180,6 +180,107 @@ def test_follow_json_over_a_reload(site, start):
             assert (second["event"], second["flow"]["client"]) == ("began", other)
 
 
+def test_kill(site, start):
+    """Client and server get a reset; others live on; it is counted and recorded as what it is."""
+    daemon = start()
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(site.server.listen(SERVER4, PORT))
+        others = [stack.enter_context(connected(site, listener)) for _ in range(8)]
+        client, server, name, source = stack.enter_context(connected(site, listener))
+        killed = ctl(site, "kill-flow", source).stdout
+        assert killed.startswith(f"killed {name} to [{VIP6}]:{PORT} (web, tcp), {source} to {SERVER4}:{PORT}, ")
+        for end in (client, server):
+            end.settimeout(5)
+            with pytest.raises(ConnectionResetError):
+                end.recv(1)
+        assert sources(site) == {other[3] for other in others}
+        for other, at_server, _, _ in others:
+            other.sendall(b"x")
+            assert at_server.recv(1) == b"x"
+        assert result(site, "status")["counters"]["killed"] == 1
+        wait_until(lambda: len(access_records(daemon)) == 1, "it is recorded")
+        record, = access_records(daemon)
+        assert (record["end"], record["by"]) == ("killed", "gateway")
+        again = ctl(site, "kill-flow", source, check=False)
+        assert again.returncode == 1 and f'no live flow has the source "{source}"' in again.stderr
+        assert "control: kill-flow, asked for by user 0: done" in daemon.errors()
+
+
+def test_kill_udp(site, start):
+    """The session is over; the client's next datagram begins another."""
+    start()
+    with session(site) as (client, server, name, source):
+        shown = json.loads(ctl(site, "--json", "kill-flow", source, "--protocol", "udp").stdout)
+        assert shown["flow"]["client"] == name
+        assert flows(site) == [] and result(site, "status")["counters"]["killed"] == 1
+        client.send(b"again")
+        assert "{}:{}".format(*server.recvfrom(2000)[1]) != source
+        assert ctl(site, "kill-flow", source, "--protocol", "tcp", check=False).returncode == 1
+
+
+def test_kill_after_a_reload(site, start):
+    """A flow that was handed over is its new worker's to end."""
+    start()
+    with site.server.listen(SERVER4, PORT) as listener, connected(site, listener) as (client, _, _, source):
+        ctl(site, "reload")
+        wait_until(lambda: sources(site) == {source}, "it is handed over")
+        ctl(site, "kill-flow", source)
+        client.settimeout(5)
+        with pytest.raises(ConnectionResetError):
+            client.recv(1)
+
+
+def test_kill_which(site, gateway):
+    """Two flows with one source: none is ended before it is said which."""
+    site.gateway.sysctl("net.ipv4.ip_local_port_range", "20000 20000")
+    gateway(config=f"""run-directory = "{site.dir}/run"
+        listener "web" {{ bind = "[{VIP6}]:{PORT}" pool = "web" }}
+        pool "web" {{ backend "{BACKENDS[0]}:{PORT}" {{}} backend "{BACKENDS[1]}:{PORT}" {{}} source = "{GATEWAY4}" }}
+    """)
+    with contextlib.ExitStack() as stack:
+        listeners = [stack.enter_context(site.server.listen(host, PORT)) for host in BACKENDS[:2]]
+        ends = [stack.enter_context(site.client.connect(VIP6, PORT)) for _ in listeners]
+        servers = [stack.enter_context(listener.accept()[0]) for listener in listeners]
+        assert sources(site) == {f"{GATEWAY4}:20000"}
+        unclear = ctl(site, "kill-flow", f"{GATEWAY4}:20000", check=False)
+        assert unclear.returncode == 64 and "2 flows have it: say which" in unclear.stderr
+        told = read_header(servers[1]).sport
+        ctl(site, "kill-flow", f"{GATEWAY4}:20000", "--backend", BACKENDS[1])
+        killed, = [end for end in ends if end.getsockname()[1] == told]
+        killed.settimeout(5)
+        with pytest.raises(ConnectionResetError):
+            killed.recv(1)
+        flow, = flows(site)
+        assert flow["backend"] == f"{BACKENDS[0]}:{PORT}"
+
+
+def test_kill_held(site, gateway):
+    """A client that was let in after its server had answered."""
+    gateway(config=f"""run-directory = "{site.dir}/run"
+        listener "web" {{ bind = "[{VIP6}]:{PORT}" accept = after-backend pool = "web" }}
+        pool "web" {{ backend "{SERVER4}:{PORT}" {{}} }}
+    """)
+    with site.server.listen(SERVER4, PORT) as listener, connected(site, listener) as (client, _, _, source):
+        ctl(site, "kill-flow", source)
+        client.settimeout(5)
+        with pytest.raises(ConnectionResetError):
+            client.recv(1)
+        with connected(site, listener) as (_, _, name, _):
+            assert [flow["client"] for flow in flows(site)] == [name]
+
+
+@pytest.mark.parametrize("words, says", [
+    ([], "kill-flow needs a word: source"),
+    (["10.0.0.5"], 'source "10.0.0.5"'),
+    (["10.0.0.5:80", "--protocol", "sctp"], "write tcp or udp"),
+    (["10.0.0.5:80", "--backend", "server"], 'backend "server"'),
+])
+def test_kill_mistakes(site, start, words, says):
+    start()
+    wrong = ctl(site, "kill-flow", *words, check=False)
+    assert wrong.returncode == 64 and says in wrong.stderr
+
+
 def test_pools(site, start):
     """Every pool and server with its state; one pool; one that is not there."""
     start(extra=f"""pool "more" {{
@@ -199,10 +300,17 @@ def test_pools(site, start):
 
 
 def test_reader(site, start):
-    """Who may only look may look at this."""
+    """Who may only look may look at this, and end nothing."""
     start(extra="control-group = adm")
     os.chmod(site.dir, 0o755)
     adm = grp.getgrnam("adm").gr_gid
     for command in ("flows", "pools"):
         assert as_user(65534, [adm], lambda command=command: "flows" in result(site, command)
                        or "pools" in result(site, command)) == "True"
+
+    def kill():
+        with Control(control_path(site)) as control:
+            return control.ask("kill-flow", source=source)["code"]
+    with site.server.listen(SERVER4, PORT) as listener, connected(site, listener) as (_, _, _, source):
+        assert as_user(65534, [adm], kill) == "not-permitted"
+        assert sources(site) == {source}

@@ -371,6 +371,34 @@ static void test_off(void **state)
 	who_destroy(NULL);
 }
 
+/* The one that was found, and no other that has its slot later. */
+static void test_doom(void **state)
+{
+	struct fixture *f = *state;
+	struct who_filter filter = { .to_us = UINT64_MAX, .source = ipv4(1, 1001) };
+	struct who_entry entry;
+	uint32_t slots[2], again;
+
+	for (uint32_t i = 0; i < 2; i++)
+		slots[i] = begin(f, 0, (uint16_t)(1000 + i), i, NOW + i);
+	assert_int_equal(who_list(f->who, &filter, &entry, 1), 1);
+	assert_int_equal(sockaddr_port(&entry.source), 1001);
+	assert_false(who_is_doomed(&f->writer, slots[1]));
+	assert_true(who_doom(f->who, &entry));
+	assert_true(who_is_doomed(&f->writer, slots[1]));
+	assert_false(who_is_doomed(&f->writer, slots[0]));
+	assert_false(who_is_doomed(&f->writer, 0));
+	who_end(&f->writer, slots[1], NOW + SECOND);
+	assert_false(who_doom(f->who, &entry));
+	for (uint32_t i = 1; i < ENTRIES; i++)
+		who_end(&f->writer, begin(f, 0, 2000, 1, NOW + KEEP), NOW + KEEP);
+	again = begin(f, 0, 1001, 1, NOW + 2 * KEEP);
+	assert_int_equal(again, slots[1]);
+	assert_false(who_is_doomed(&f->writer, again));
+	assert_false(who_doom(f->who, &entry));
+	assert_false(who_is_doomed(&f->writer, again));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 /* Live ones alone, the latest first; of many, the latest. */
@@ -451,6 +479,7 @@ int main(void)
 		TEST(test_killed_in_the_middle),
 		TEST(test_list),
 		TEST(test_list_filter),
+		TEST(test_doom),
 		TEST(test_off),
 	};
 
