@@ -45,7 +45,9 @@ int ctl_reload_follow(const char *path, const json_t *result, bool json)
 		if (ctl_client_ask(path, "generation", json_object(), &answer) < 0)
 			continue;
 		now = json_object_get(answer, "result");
-		if (json_is_string(json_object_get(now, "failure")))
+		if (json_is_true(json_object_get(now, "trying")))
+			status = -1; /* or the next image is there, and has yet to start */
+		else if (json_is_string(json_object_get(now, "failure")))
 			status = fail(now);
 		else if (ctl_integer(now, "generation") > before)
 			status = say(now, json);

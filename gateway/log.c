@@ -15,6 +15,7 @@ static struct {
 	enum log_level level;
 	log_sink *sink;
 	void *userdata;
+	char last_error[LOG_LINE_MAX];
 } log_state = { .level = LOG_LEVEL_INFO, .sink = log_to_stderr };
 
 const char *log_level_name(enum log_level level)
@@ -54,7 +55,14 @@ void log_write(enum log_level level, const char *format, ...)
 	for (int i = 0; i < len; i++)
 		if ((unsigned char)line[i] < ' ')
 			line[i] = ' ';
+	if (level == LOG_LEVEL_ERROR)
+		memcpy(log_state.last_error, line, (size_t)len + 1);
 	log_state.sink(log_state.userdata, level, line, (size_t)len);
+}
+
+const char *log_last_error(void)
+{
+	return log_state.last_error;
 }
 
 /* systemd puts device and inode of the journal's socket into JOURNAL_STREAM (systemd.exec(5)). */

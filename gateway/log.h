@@ -2,8 +2,8 @@
  * log - lines for the operator.
  *
  * Lines go to a sink, standard error unless set otherwise; a process chooses it once, at start.
- * This level and sink are the one piece of state that the whole process shares. Never called on the
- * relay's hot path; what an outsider can provoke goes through a log_limit.
+ * Level, sink and last error are the one piece of state that the whole process shares. Never called
+ * on the relay's hot path; what an outsider can provoke goes through a log_limit.
  */
 #pragma once
 
@@ -30,6 +30,9 @@ void log_set_level(enum log_level level);
 void log_set_sink(log_sink *sink, void *userdata);
 
 void log_write(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The last line of level error that this process has written; empty: there was none. */
+const char *log_last_error(void);
 
 /* The default sink: one write(2) to standard error, "<N>" in front if that is the journal. */
 void log_to_stderr(void *userdata, enum log_level level, const char *line, size_t len);

@@ -9,6 +9,7 @@
 #include "log.h"
 #include "options.h"
 #include "succession.h"
+#include "successor.h"
 #include "supervisor.h"
 
 static int run(const struct options *options, char **argv,
@@ -66,6 +67,8 @@ int main(int argc, char **argv)
 	err = options_parse(argc, argv, inheritance.config_fd, &options, error);
 	if (err) {
 		fprintf(stderr, "sixgated: %s\n", error);
+		if (!inheritance.trial)
+			successor_go_back(inheritance.estate, argv, error);
 		estate_free(inheritance.estate);
 		return err == -EBADMSG ? EX_CONFIG : err == -EINVAL ? EX_USAGE : EX_OSERR;
 	}

@@ -41,15 +41,22 @@ struct successor {
 
 static void on_trial_done(void *userdata, bool ok, const char *reason);
 
-/* Where the image is, so that whatever is there later can be executed; NULL without memory. */
+/*
+ * Where the image is, so that whatever is there later can be executed, also if this one is not
+ * there any more (proc_pid_exe(5)); NULL without memory.
+ */
 static char *find_binary(void)
 {
+	static const char gone[] = " (deleted)";
+	const ssize_t gone_len = sizeof(gone) - 1;
 	char path[PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
 
 	if (n <= 0)
 		return strdup("/usr/sbin/sixgated");
 	path[n] = '\0';
+	if (n > gone_len && strcmp(path + n - gone_len, gone) == 0)
+		path[n - gone_len] = '\0';
 	return strdup(path);
 }
 
@@ -240,22 +247,27 @@ int successor_inherit(struct successor *successor, const struct estate *estate)
 	return estate_copy(estate, &successor->fallback);
 }
 
-void successor_fall_back(struct successor *successor, const char *reason)
+void successor_go_back(struct estate *estate, char *const *argv, const char *reason)
 {
-	struct estate *estate = successor->fallback;
 	int binary_fd = estate ? estate_take_fd(estate, "previous binary") : -1;
 	int config_fd = estate ? estate_take_fd(estate, "previous config") : -1;
-	char binary[64];
+	char failure[SUCCESSION_REASON_MAX], binary[64];
 	int64_t fell = 0;
 
 	if (binary_fd < 0 || estate_get_number(estate, "fell back", &fell) == 0)
 		return;
 	(void)estate_add_number(estate, "fell back", 1);
-	(void)estate_add_text(estate, "failure", reason);
-	log_error("the image before this one comes back: %s", reason);
+	snprintf(failure, sizeof(failure), "it could not start: %.480s", reason);
+	(void)estate_add_text(estate, "failure", failure);
+	log_error("the image before this one comes back: %s", failure);
 	snprintf(binary, sizeof(binary), "/proc/self/fd/%d", binary_fd);
 	log_error("it cannot be executed: %s",
-		strerror(-succession_execute(binary, successor->setup.argv, estate, config_fd)));
+		strerror(-succession_execute(binary, argv, estate, config_fd)));
+}
+
+void successor_fall_back(struct successor *successor)
+{
+	successor_go_back(successor->fallback, successor->setup.argv, log_last_error());
 }
 
 /* ---- commands ---- */
@@ -285,7 +297,8 @@ static int run_generation(
 	(void)args;
 	(void)error;
 	*ret_result = json_pack("{s:I, s:b, s:s?, s:I, s:s}", "generation",
-		(json_int_t)predecessors_generation(before), "trying", successor->trial.pid != 0,
+		(json_int_t)predecessors_generation(before), "trying",
+		successor->trial.pid || !successor->setup.is_possible(successor->setup.userdata),
 		"failure", successor->failed ? successor->reason : NULL, "workers_before",
 		(json_int_t)predecessors_alive(before, PREDECESSOR_WORKER), "release",
 		SIXGATE_VERSION);

@@ -53,5 +53,10 @@ bool successor_reaped(struct successor *successor, pid_t pid, int status);
 int successor_inherit(struct successor *successor, const struct estate *estate);
 /* It has started, and there is no way back. */
 void successor_settled(struct successor *successor);
-/* It cannot start: executes the image before it. Comes back only if there is none. */
-void successor_fall_back(struct successor *successor, const char *reason);
+/*
+ * It cannot start, for the last error in the log: executes the image before it. Comes back only if
+ * there is none.
+ */
+void successor_fall_back(struct successor *successor);
+/* The same before there is a successor. estate: what was left; NULL: nothing. */
+void successor_go_back(struct estate *estate, char *const *argv, const char *reason);

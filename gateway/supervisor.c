@@ -147,10 +147,11 @@ static void start_draining(struct supervisor *supervisor)
 
 static void start_ending(struct supervisor *supervisor)
 {
-	log_info("ending at once: live flows are reset");
-	tell_workers(supervisor, WORKER_END);
-	if (supervisor->state != FAILED)
+	if (supervisor->state != FAILED) {
+		log_info("ending at once: live flows are reset");
 		predecessors_tell(supervisor->before, PREDECESSOR_WORKER, WORKER_END);
+	}
+	tell_workers(supervisor, WORKER_END);
 	stop_holding(supervisor);
 	loop_timer_set(
 		&supervisor->loop, &supervisor->end_timer, supervisor->loop.now_ms + END_GRACE_MS);
@@ -713,9 +714,10 @@ static int supervisor_start(struct supervisor *supervisor)
 	int err;
 
 	supervisor_service_start(supervisor);
-	err = check(supervisor);
+	/* First of all: the way back is part of it. */
+	err = inherit(supervisor);
 	if (!err)
-		err = inherit(supervisor);
+		err = check(supervisor);
 	if (!err)
 		err = prepare(supervisor);
 	/* From the first moment that there are sockets, nobody gets to them who is banned. */
@@ -726,6 +728,9 @@ static int supervisor_start(struct supervisor *supervisor)
 	/* A signal to end waits until what is being set up can be taken away again. */
 	if (!err)
 		err = open_signals(supervisor);
+	/* Of those who have ended since the image before this one no signal may come. */
+	if (!err)
+		reap_children(supervisor);
 	if (!err)
 		err = start_services(supervisor);
 	return err ? err : start_processes(supervisor);
@@ -765,6 +770,7 @@ static void on_predecessor_left(void *userdata)
 {
 	struct supervisor *supervisor = userdata;
 
+	start_holder_if_alone(supervisor);
 	if (supervisor->state == RUNNING)
 		keep_estate(supervisor);
 }
@@ -815,6 +821,7 @@ int supervisor_run(const struct supervisor_setup *setup)
 	err = init(&supervisor, setup);
 	if (err) {
 		log_error("cannot start: %s", strerror(-err));
+		successor_go_back(setup->estate, setup->argv, log_last_error());
 		return EXIT_FAILURE;
 	}
 	err = supervisor_start(&supervisor);
@@ -827,9 +834,10 @@ int supervisor_run(const struct supervisor_setup *setup)
 	}
 	if (supervisor.state == FAILED)
 		err = -EIO;
+	else if (supervisor.state == STARTING)
+		supervisor.state = FAILED;
 	if (err && setup->estate)
-		successor_fall_back(supervisor.successor,
-			"it could not start; its own lines in the log say why");
+		successor_fall_back(supervisor.successor);
 	supervisor_cleanup(&supervisor);
 	return err ? EXIT_FAILURE : EXIT_SUCCESS;
 }
