@@ -121,10 +121,17 @@ static void add_time(struct measures_histogram *histogram,
 	add(&histogram->sum_us, time_us);
 }
 
+/* NULL also if the configuration has it no more, as that of a flow that was handed over. */
 static struct measures_listener *find(
 	const struct measures_writer *writer, const struct config_listener *listener)
 {
-	return writer->listeners ? &writer->listeners[listener - writer->config->listeners] : NULL;
+	uintptr_t first = writer->listeners ? (uintptr_t)writer->config->listeners : 0;
+	uintptr_t offset = (uintptr_t)listener - first;
+
+	if (!writer->listeners || (uintptr_t)listener < first ||
+		offset >= writer->config->n_listeners * sizeof(*listener))
+		return NULL;
+	return &writer->listeners[offset / sizeof(*listener)];
 }
 
 void measures_accepted(const struct measures_writer *writer, const struct config_listener *listener)
