@@ -42,7 +42,7 @@ LDFLAGS_ALL = -pie -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,--as-needed $(LDFL
 # that an include against the layering rule does not build.
 INC_gateway := -Igateway -Iproxyhdr -Inetlink
 LIBS_netlink := -lnftnl -lmnl
-LIBS_gateway := -lconfuse -ljansson -lseccomp -lcap-ng -lsystemd -lcares $(LIBS_netlink)
+LIBS_gateway := -lconfuse -ljansson -lseccomp -lcap-ng -lsystemd -lcares $(LIBS_netlink) -lm
 
 # ---- what is built ------------------------------------------------------------------------------
 
@@ -59,6 +59,7 @@ obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
 
 SO_VERSION := 1
 unit_bin   := $(patsubst tests/unit/%.c,$(B)/tests/%,$(unit_src))
+browser_bin := $(B)/tests/render_page
 helper_bin := $(patsubst tests/netns/%.c,$(B)/tests/%,$(helper_src))
 fuzz_bin   := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(fuzz_src))
 programs   := $(B)/proxyhdr $(B)/sixgated $(B)/sixgatectl
@@ -69,7 +70,7 @@ archives   := $(B)/libgateway.a $(B)/libproxyhdr.a $(B)/libnetlink.a
 
 all: $(programs) $(B)/libproxyhdr.a $(B)/libproxyhdr.so.$(SO_VERSION) $(B)/libproxyhdr.pc
 
-tests: $(unit_bin) $(helper_bin)
+tests: $(unit_bin) $(helper_bin) $(browser_bin)
 
 $(B)/obj/proxyhdr/%.o: proxyhdr/%.c
 	@mkdir -p $(@D)
@@ -135,6 +136,11 @@ $(unit_bin): $(B)/tests/%: $(B)/obj/tests/unit/%.o $(archives)
 	$(call say,LINK,$@)
 	$(Q)$(CC) -o $@ $^ $(LDFLAGS_ALL) $(LIBS_gateway) -lcmocka
 
+$(browser_bin): $(B)/tests/%: $(B)/obj/tests/browser/%.o $(archives)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) -o $@ $^ $(LDFLAGS_ALL) $(LIBS_gateway)
+
 $(helper_bin): $(B)/tests/%: $(B)/obj/tests/netns/%.o
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
@@ -173,7 +179,7 @@ cppcheck:
 		--enable=warning,performance,portability --suppress=missingIncludeSystem \
 		-D_GNU_SOURCE -DSIXGATE_VERSION='"x"' $(INC_gateway) proxyhdr netlink gateway
 
-C_FILES := $(wildcard $(foreach d,proxyhdr netlink gateway tests/unit tests/fuzz tests/netns,$(d)/*.[ch]))
+C_FILES := $(wildcard $(foreach d,proxyhdr netlink gateway tests/unit tests/fuzz tests/netns tests/browser,$(d)/*.[ch]))
 format:
 	clang-format -i $(C_FILES)
 
