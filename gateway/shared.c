@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "name_estate.h"
 
 #define RING_SLOTS  4096U /* log and access records that may wait, per block */
 #define BLOCKS_MORE 2U	  /* beside the workers': the holder's, and those of earlier images */
@@ -86,7 +87,7 @@ static const char *name_of(enum stats_counter counter, char buf[ESTATE_NAME_MAX]
 	return buf;
 }
 
-int shared_bequeath(const struct shared *shared, struct estate *estate)
+int shared_bequeath(const struct shared *shared, const struct config *config, struct estate *estate)
 {
 	char name[ESTATE_NAME_MAX];
 	int err = 0;
@@ -94,10 +95,12 @@ int shared_bequeath(const struct shared *shared, struct estate *estate)
 	for (int i = 0; i < STATS_COUNT && !err; i++)
 		err = estate_add_number(estate, name_of((enum stats_counter)i, name),
 			(int64_t)stats_sum(shared->stats, shared->n_blocks, (enum stats_counter)i));
+	if (!err)
+		err = name_estate_bequeath(config, shared->pools, estate);
 	return err ? err : measures_bequeath(shared->measures, estate);
 }
 
-void shared_inherit(struct shared *shared, const struct estate *estate)
+void shared_inherit(struct shared *shared, const struct config *config, const struct estate *estate)
 {
 	struct stats *block = &shared->stats[shared->n_blocks - 1];
 	char name[ESTATE_NAME_MAX];
@@ -109,6 +112,7 @@ void shared_inherit(struct shared *shared, const struct estate *estate)
 				0)
 			stats_add(block, (enum stats_counter)i, (uint64_t)value);
 	measures_inherit(shared->measures, estate);
+	name_estate_inherit(config, shared->pools, estate);
 }
 
 void shared_wake(const struct shared *shared)

@@ -43,9 +43,11 @@ static inline size_t shared_holder(const struct shared *shared)
 	return shared->n_workers;
 }
 
-/* What was counted, from image to image. 0 or a negative errno. */
-int shared_bequeath(const struct shared *shared, struct estate *estate);
-void shared_inherit(struct shared *shared, const struct estate *estate);
+/* What was counted, and where backends are, from image to image. 0 or a negative errno. */
+int shared_bequeath(
+	const struct shared *shared, const struct config *config, struct estate *estate);
+void shared_inherit(
+	struct shared *shared, const struct config *config, const struct estate *estate);
 
 /* The reader of the rings looks at them all. */
 void shared_wake(const struct shared *shared);

@@ -216,7 +216,7 @@ static int bequeath(void *userdata, bool all, struct estate *estate)
 		return err;
 	err = bequeath_processes(supervisor, estate);
 	if (!err)
-		err = shared_bequeath(&supervisor->shared, estate);
+		err = shared_bequeath(&supervisor->shared, supervisor->config, estate);
 	if (!err)
 		err = checker_bequeath(supervisor->checker, estate);
 	if (!err)
@@ -694,7 +694,7 @@ static int prepare(struct supervisor *supervisor)
 		return -ENOMEM;
 	if (!supervisor->setup->estate)
 		return 0;
-	shared_inherit(&supervisor->shared, supervisor->setup->estate);
+	shared_inherit(&supervisor->shared, supervisor->config, supervisor->setup->estate);
 	return orders_inherit(supervisor->orders, supervisor->setup->estate);
 }
 

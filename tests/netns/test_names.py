@@ -510,3 +510,45 @@ def test_doctor_looks_names_up(site, dns):
         "odd": ("wrong", "odd.example of p has no address: no server can have those that it names"),
     }
     assert found["backend", "203.0.113.7"][0] == "wrong" and found["backend", BACKENDS[0]][0] == "ok"
+
+
+def test_addresses_survive_a_reload(site, dns, start):
+    """DNS is silent: who was found before is served all the same."""
+    dns.records[NAME] = BACKENDS[:2]
+    daemon = start()
+    wait_at(daemon, *BACKENDS[:2])
+    dns.records[NAME] = None
+    with servers(site, *BACKENDS[:2]) as listeners:
+        for images in range(2, 4):
+            daemon.kill(signal.SIGHUP)
+            wait_until(lambda: daemon.errors().count("ready: 2 workers") == images, "a successor")
+            assert served_by(site, listeners) == {0, 1}
+        dns.records[NAME] = BACKENDS[:1]
+        wait_at(daemon, BACKENDS[0])
+        check_served(site, listeners)
+
+
+def test_health_of_addresses_survives_a_reload(site, dns, start):
+    """Who was up is so at once, who was down stays so: checks are too rare to have found it again."""
+    dns.records[NAME] = BACKENDS[:2]
+    daemon = start(f'backend "{NAME}:{PORT}" {{}} check {{ type = tcp  interval = 1h  fall = 1 }}')
+    ups = {BACKENDS[0]: True, BACKENDS[1]: False}
+    with servers(site, BACKENDS[0]):
+        wait_until(lambda: {host: up for host, (_, up, _) in shown(site).items()} == ups, "one of two is up")
+        dns.records[NAME] = None
+        daemon.kill(signal.SIGHUP)
+        wait_until(lambda: daemon.errors().count("ready: 2 workers") == 2, "a successor")
+        assert {host: up for host, (_, up, _) in shown(site).items()} == ups
+
+
+def test_addresses_of_a_reload_are_no_doubles(site, dns, start):
+    """One that the configuration has by itself now is not the name's any more."""
+    dns.records[NAME] = BACKENDS[:2]
+    daemon = start()
+    wait_at(daemon, *BACKENDS[:2])
+    dns.records[NAME] = None
+    path = site.dir / f"{daemon.name}.conf"
+    path.write_text(path.read_text().replace('pool "p" {', f'pool "p" {{ backend "{BACKENDS[1]}:{PORT}" {{}}'))
+    daemon.kill(signal.SIGHUP)
+    wait_until(lambda: daemon.errors().count("ready: 2 workers") == 2, "a successor")
+    assert shown(site) == {BACKENDS[0]: (NAME, True, 0), BACKENDS[1]: (None, True, 0)}
