@@ -113,10 +113,10 @@ static int run_commands(
 	for (size_t i = 0; i < control->n_commands; i++) {
 		const struct control_command *command = &control->commands[i];
 
-		json_array_append_new(
-			list, json_pack("{s:s, s:s, s:b, s:o}", "name", command->name, "summary",
-				      command->summary, "write", command->needs_write, "args",
-				      params_json(command->params)));
+		json_array_append_new(list,
+			json_pack("{s:s, s:s, s:b, s:s*, s:o}", "name", command->name, "summary",
+				command->summary, "write", command->needs_write, "write_with",
+				command->writes_with, "args", params_json(command->params)));
 	}
 	*ret_result = json_pack("{s:o}", "commands", list);
 	return 0;
@@ -147,13 +147,16 @@ static int run_request(const struct client *client, const struct control_request
 	json_t **ret_result, struct control_error *error)
 {
 	const struct control_command *command = find_command(client->control, request->command);
+	bool writes;
 	int err;
 
 	if (!command)
 		return control_fail(error, -ENOENT, CONTROL_UNKNOWN_COMMAND,
 			"no such command: \"%.64s\"; \"commands\" tells which there are",
 			request->command);
-	if (command->needs_write && !may_write(client->uid))
+	writes = command->needs_write ||
+		 (command->writes_with && json_object_get(request->args, command->writes_with));
+	if (writes && !may_write(client->uid))
 		return control_fail(error, -EPERM, CONTROL_NOT_PERMITTED,
 			"\"%s\" changes something: only root and user %u may; use sudo",
 			command->name, (unsigned)geteuid());
@@ -161,9 +164,12 @@ static int run_request(const struct client *client, const struct control_request
 	if (err)
 		return err;
 	err = command->run(command->userdata, request->args, ret_result, error);
-	if (command->needs_write)
+	if (writes)
 		log_info("control: %s, asked for by user %u: %s%s", command->name,
 			(unsigned)client->uid, err ? "refused: " : "done", err ? error->text : "");
+	else
+		log_debug(
+			"control: %s, asked for by user %u", command->name, (unsigned)client->uid);
 	return err;
 }
 

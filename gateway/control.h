@@ -36,8 +36,9 @@ typedef int control_run(
 
 struct control_command {
 	const char *name;
-	const char *summary;				     /* a few words, for "commands" */
-	bool needs_write;				     /* it changes something */
+	const char *summary;	 /* a few words, for "commands" */
+	bool needs_write;	 /* it changes something */
+	const char *writes_with; /* with this argument it does, and needs that right; or NULL */
 	struct control_param params[CONTROL_PARAMS_MAX + 1]; /* the rest: name NULL */
 	control_run *run;
 	void *userdata;

@@ -173,8 +173,29 @@ static void set_out(struct flow_table *table, struct flow *flow, uint64_t began_
 	flow->who = who_begin(&table->who, &entry, table->loop->now_ms);
 }
 
+static void log_begin(const struct flow *flow)
+{
+	char client[SOCKADDR_TEXT_MAX], local[SOCKADDR_TEXT_MAX];
+	char source[SOCKADDR_TEXT_MAX], backend[SOCKADDR_TEXT_MAX];
+
+	log_debug("listener %s: client %s at %s goes from %s to %s", flow->listener->name,
+		sockaddr_format(&flow->client, client), sockaddr_format(&flow->local, local),
+		sockaddr_format(&flow->source, source), sockaddr_format(&flow->backend, backend));
+}
+
+static void log_end(const struct flow *flow, enum access_log_end end, enum access_log_by by)
+{
+	char client[SOCKADDR_TEXT_MAX];
+
+	log_debug("listener %s: client %s has ended: %s by %s", flow->listener->name,
+		sockaddr_format(&flow->client, client), access_log_end_name(end),
+		access_log_by_name(by));
+}
+
 void flow_set_out(struct flow_table *table, struct flow *flow)
 {
+	if (log_wants(LOG_LEVEL_DEBUG))
+		log_begin(flow);
 	set_out(table, flow, clock_wall_us());
 }
 
@@ -297,6 +318,8 @@ void flow_end(
 
 	assert(flow->state != FLOW_DEAD);
 	flow_set_backend(flow, NULL, 0);
+	if (log_wants(LOG_LEVEL_DEBUG))
+		log_end(flow, end, by);
 	if (table->ring)
 		flow_record(table, flow, end, by);
 	stats_add(table->stats, ended.end, 1);

@@ -13,6 +13,7 @@ static_assert(sizeof(level_names) / sizeof(level_names[0]) == LOG_LEVEL_COUNT, "
 
 static struct {
 	enum log_level level;
+	uint32_t *word; /* NULL: level counts */
 	log_sink *sink;
 	void *userdata;
 	char last_error[LOG_LINE_MAX];
@@ -28,6 +29,26 @@ void log_set_level(enum log_level level)
 {
 	assert(level < LOG_LEVEL_COUNT);
 	log_state.level = level;
+	if (log_state.word)
+		__atomic_store_n(log_state.word, (uint32_t)level, __ATOMIC_RELAXED);
+}
+
+enum log_level log_get_level(void)
+{
+	uint32_t level;
+
+	if (!log_state.word)
+		return log_state.level;
+	/* A process that went mad may have written anything. */
+	level = __atomic_load_n(log_state.word, __ATOMIC_RELAXED);
+	return level < LOG_LEVEL_COUNT ? (enum log_level)level : LOG_LEVEL_DEBUG;
+}
+
+void log_share_level(uint32_t *word)
+{
+	log_state.level = log_get_level();
+	log_state.word = word;
+	log_set_level(log_state.level);
 }
 
 void log_set_sink(log_sink *sink, void *userdata)
@@ -42,7 +63,7 @@ void log_write(enum log_level level, const char *format, ...)
 	va_list args;
 	int len;
 
-	if (level > log_state.level)
+	if (!log_wants(level))
 		return;
 	va_start(args, format);
 	len = vsnprintf(line, sizeof(line), format, args);

@@ -2,8 +2,9 @@
  * log - lines for the operator.
  *
  * Lines go to a sink, standard error unless set otherwise; a process chooses it once, at start.
- * Level, sink and last error are the one piece of state that the whole process shares. Never called
- * on the relay's hot path; what an outsider can provoke goes through a log_limit.
+ * Level, sink and last error are the one piece of state that the whole process shares; the level
+ * may lie in memory that other processes have, too. Never called on the relay's hot path; what an
+ * outsider can provoke goes through a log_limit.
  */
 #pragma once
 
@@ -25,6 +26,19 @@ enum log_level {
 typedef void log_sink(void *userdata, enum log_level level, const char *line, size_t len);
 
 void log_set_level(enum log_level level);
+enum log_level log_get_level(void);
+
+/*
+ * The level as it is goes into the word, and is looked up there from now on: whoever shares that
+ * memory has one level. NULL: it is the process's own again, as it was last.
+ */
+void log_share_level(uint32_t *word);
+
+/* Whether such a line is written; for lines that would cost something to make. */
+static inline bool log_wants(enum log_level level)
+{
+	return level <= log_get_level();
+}
 
 /* NULL restores standard error. */
 void log_set_sink(log_sink *sink, void *userdata);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "log.h"
@@ -23,6 +24,18 @@ static int make_udp(struct shared *shared, const struct config *config)
 	else if (shared->udp.ports && shared->udp.icmp.fd6 < 0)
 		log_warning("clients of UDP listeners get no ICMP errors: CAP_NET_RAW is needed");
 	return err;
+}
+
+/* A word that can be changed while processes run. */
+static uint32_t *share_level(void)
+{
+	void *memory = mmap(
+		NULL, sizeof(uint32_t), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED)
+		return NULL;
+	log_share_level(memory);
+	return memory;
 }
 
 static int make_rest(struct shared *shared, const struct config *config)
@@ -46,6 +59,9 @@ static int make_rest(struct shared *shared, const struct config *config)
 		if (!shared->rings[i])
 			return -ENOMEM;
 	}
+	shared->log_level = share_level();
+	if (!shared->log_level)
+		return -ENOMEM;
 	shared->who = who_create(config, n);
 	shared->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	return shared->wake_fd < 0 ? -errno : 0;
@@ -70,6 +86,10 @@ void shared_destroy(struct shared *shared)
 	stats_destroy(shared->stats, shared->n_blocks);
 	measures_destroy(shared->measures);
 	pool_state_destroy(shared->pools);
+	if (shared->log_level) {
+		log_share_level(NULL);
+		munmap(shared->log_level, sizeof(*shared->log_level));
+	}
 	who_destroy(shared->who);
 	client_limits_destroy(shared->limits);
 	if (shared->n_blocks > 0)

@@ -1,6 +1,6 @@
 /*
  * shared - what the processes of a generation share with each other, made before the first fork:
- * counters, rings, the state of backends, limits, who stood behind which port.
+ * counters, rings, the state of backends, limits, who stood behind which port, the log's level.
  *
  * Counters are in blocks, each with one writer: one for each worker, one for the holder, and one
  * for what earlier images have counted.
@@ -26,6 +26,7 @@ struct shared {
 	struct measures *measures;
 	struct ring **rings; /* log and access records, one for each block */
 	int wake_fd;	     /* of their reader */
+	uint32_t *log_level; /* log_share_level() has it */
 	struct pool_state *pools;
 	struct who *who;
 	struct client_limits *limits; /* NULL: no listener has any */

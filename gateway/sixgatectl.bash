@@ -4,7 +4,8 @@
 # Words that may follow those so far; none for what only the operator can know.
 _sixgatectl_words() {
     case $1 in
-        "") echo "net doctor status who flows kill-flow pools ban unban bans reload reload-lists set" ;;
+        "") echo "net doctor status who flows kill-flow pools log-level ban unban bans reload reload-lists set" ;;
+        log-level) echo "error warning info debug" ;;
         net) echo "plan apply status teardown" ;;
         set) echo weight ;;
     esac

@@ -11,6 +11,7 @@
 #include "ctl_bans.h"
 #include "ctl_client.h"
 #include "ctl_flows.h"
+#include "ctl_level.h"
 #include "ctl_lists.h"
 #include "ctl_net.h"
 #include "ctl_orders.h"
@@ -79,6 +80,11 @@ static const struct ctl_command control_commands[] = {
 		.follow = ctl_flows_follow_kill,
 	},
 	{
+		.name = "log-level",
+		.params = { { "level", CONTROL_TEXT, true, false } },
+		.print = ctl_level_print,
+	},
+	{
 		.name = "pools",
 		.params = { { "pool", CONTROL_TEXT, true, false } },
 		.print = ctl_pools_print,
@@ -126,6 +132,7 @@ static const char usage_text[] =
 	"       sixgatectl [WHERE] [--json] kill-flow SOURCE:PORT [--backend ADDRESS[:PORT]]\n"
 	"                  [--protocol tcp|udp]\n"
 	"       sixgatectl [WHERE] [--json] pools [POOL]\n"
+	"       sixgatectl [WHERE] [--json] log-level [error|warning|info|debug]\n"
 	"       sixgatectl [WHERE] [--json] ban PREFIX [--for TIME] [--reason TEXT]\n"
 	"       sixgatectl [WHERE] [--json] unban PREFIX\n"
 	"       sixgatectl [WHERE] [--json] set weight POOL ADDRESS:PORT NUMBER|default\n"

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "control_level.h"
 #include "status.h"
 
 static int run_status(
@@ -117,6 +118,7 @@ int supervisor_control_start(struct supervisor *supervisor)
 		.before = supervisor->before,
 	};
 	control_flows_add(supervisor->control, &supervisor->flows_command);
+	control_level_add(supervisor->control, supervisor->config);
 	supervisor->order_commands = (struct control_orders){
 		.config = supervisor->config,
 		.pools = supervisor->shared.pools,

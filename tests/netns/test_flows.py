@@ -1,4 +1,4 @@
-"""sixgatectl flows, kill-flow, pools: what is live now, as a list and as it changes, and its end."""
+"""sixgatectl flows, kill-flow, pools, log-level: what is live now, and its end; what the log has."""
 
 import contextlib
 import grp
@@ -6,6 +6,7 @@ import json
 import os
 import re
 import select
+import signal
 import socket
 import subprocess
 
@@ -299,6 +300,43 @@ def test_pools(site, start):
     assert nobody.returncode == 1 and 'no pool has the name "none"' in nobody.stderr
 
 
+def test_log_level(site, start):
+    """Lines come and go, of supervisor and workers, also of one that was replaced; a reload forgets it."""
+    daemon = start()
+
+    def said(word):
+        return f" {word}" in daemon.errors()
+
+    with site.server.listen(SERVER4, PORT) as listener:
+        with connected(site, listener) as (_, _, quiet, _):
+            assert ctl(site, "log-level").stdout == "info\n"
+        wait_until(lambda: flows(site) == [], "it has ended")
+        assert ctl(site, "log-level", "debug").stdout == \
+            "debug, was info; until the next reload or start: the configuration says info\n"
+        assert "control: log-level, asked for by user 0: done" in daemon.errors()
+        for worker in result(site, "status")["workers"]:
+            os.kill(worker["pid"], signal.SIGKILL)
+        wait_until(lambda: all(worker["ready"] and worker["replaced"] for worker in result(site, "status")["workers"]),
+                   "other workers are ready")
+        assert "control: status, asked for by user 0\n" in daemon.errors()
+        with connected(site, listener) as (_, _, client, source):
+            wait_until(lambda: said(f"client {client} at [{VIP6}]:{PORT} goes from {source} to {SERVER4}:{PORT}"),
+                       "a worker says more")
+        wait_until(lambda: said(f"client {client} has ended: closed by backend"), "and of the end")
+        assert not said(f"client {quiet}")
+        assert result(site, "log-level") == {"level": "debug", "before": "debug", "configured": "info"}
+        ctl(site, "reload")
+        wait_until(lambda: result(site, "flows")["workers_before"] == 0, "the workers of before have left")
+        assert result(site, "log-level")["level"] == "info"
+        ctl(site, "log-level", "error")
+        with connected(site, listener) as (_, _, later, _):
+            pass
+        assert not said(f"client {later}")
+    assert ctl(site, "log-level").stdout.startswith("error; until the next reload")
+    wrong = ctl(site, "log-level", "loud", check=False)
+    assert wrong.returncode == 64 and 'level "loud": log-level is error, warning, info or debug' in wrong.stderr
+
+
 def test_reader(site, start):
     """Who may only look may look at this, and end nothing."""
     start(extra="control-group = adm")
@@ -308,9 +346,16 @@ def test_reader(site, start):
         assert as_user(65534, [adm], lambda command=command: "flows" in result(site, command)
                        or "pools" in result(site, command)) == "True"
 
+    def set_level():
+        with Control(control_path(site)) as control:
+            return control.ask("log-level", level="debug")["code"]
+
     def kill():
         with Control(control_path(site)) as control:
             return control.ask("kill-flow", source=source)["code"]
     with site.server.listen(SERVER4, PORT) as listener, connected(site, listener) as (_, _, _, source):
         assert as_user(65534, [adm], kill) == "not-permitted"
+        assert as_user(65534, [adm], lambda: result(site, "log-level")["level"]) == "info"
+        assert as_user(65534, [adm], set_level) == "not-permitted"
+        assert result(site, "log-level")["level"] == "info"
         assert sources(site) == {source}

@@ -30,6 +30,36 @@ static void test_level(void **state)
 	log_set_sink(NULL, NULL);
 }
 
+/* The level of a word, whoever has written that. */
+static void test_shared_level(void **state)
+{
+	uint32_t word = 99;
+
+	(void)state;
+	log_set_sink(sink, NULL);
+	log_set_level(LOG_LEVEL_WARNING);
+	log_share_level(&word);
+	assert_int_equal(word, LOG_LEVEL_WARNING);
+	lines = 0;
+	log_debug("no");
+	assert_int_equal(lines, 0);
+	word = LOG_LEVEL_DEBUG;
+	log_debug("yes");
+	assert_int_equal(lines, 1);
+	assert_true(log_wants(LOG_LEVEL_DEBUG));
+	word = 12345;
+	assert_int_equal(log_get_level(), LOG_LEVEL_DEBUG);
+	log_set_level(LOG_LEVEL_ERROR);
+	assert_int_equal(word, LOG_LEVEL_ERROR);
+	assert_false(log_wants(LOG_LEVEL_WARNING));
+	word = LOG_LEVEL_INFO;
+	log_share_level(NULL);
+	assert_int_equal(log_get_level(), LOG_LEVEL_INFO);
+	word = LOG_LEVEL_DEBUG;
+	assert_int_equal(log_get_level(), LOG_LEVEL_INFO);
+	log_set_sink(NULL, NULL);
+}
+
 /* A name from outside cannot forge a line or a terminal's escape sequence. */
 static void test_control_characters_and_length(void **state)
 {
@@ -66,6 +96,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_level),
+		cmocka_unit_test(test_shared_level),
 		cmocka_unit_test(test_control_characters_and_length),
 		cmocka_unit_test(test_limit),
 	};
