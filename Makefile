@@ -42,7 +42,7 @@ LDFLAGS_ALL = -pie -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,--as-needed $(LDFL
 # that an include against the layering rule does not build.
 INC_gateway := -Igateway -Iproxyhdr -Inetlink
 LIBS_netlink := -lnftnl -lmnl
-LIBS_gateway := -lconfuse -ljansson -lseccomp -lcap-ng -lsystemd -lcares $(LIBS_netlink) -lm
+LIBS_gateway := -lconfuse -ljansson -lseccomp -lcap-ng -lsystemd -lcares -lmicrohttpd $(LIBS_netlink) -lm
 
 # ---- what is built ------------------------------------------------------------------------------
 

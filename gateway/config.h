@@ -259,6 +259,14 @@ struct config_hold {
 	uint32_t queue;		 /* number of the packet queue, or the first that is tried */
 };
 
+#define CONFIG_METRICS_LISTEN_MAX 4U
+
+/* Where the gateway is watched by HTTP. */
+struct config_metrics {
+	struct sockaddr_any listen[CONFIG_METRICS_LISTEN_MAX];
+	size_t n_listen; /* 0: nowhere */
+};
+
 struct config {
 	struct config_network network;
 	struct config_resolve resolve;
@@ -269,6 +277,7 @@ struct config {
 	uint32_t workers;      /* 0 is "auto": one per CPU that we may run on */
 	uint32_t drain_ms;     /* SIGTERM: live flows may finish for so long */
 	struct config_who who;
+	struct config_metrics metrics;
 	uint32_t max_flows; /* per worker; 0: as many as the open-file limit allows */
 	char *user;	    /* workers run as; NULL: "sixgate" if it exists, else "nobody" */
 	enum log_target log;

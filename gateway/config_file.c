@@ -12,6 +12,7 @@
 #include "config_check.h"
 #include "config_hold.h"
 #include "config_limits.h"
+#include "config_metrics.h"
 #include "config_resolve.h"
 #include "config_told.h"
 #include "config_tree.h"
@@ -646,6 +647,8 @@ static int walk(struct parse *parse, cfg_t *cfg)
 		err = config_resolve_walk(parse->tree, parse->config, cfg_getsec(cfg, "resolve"));
 	if (!err)
 		err = config_hold_walk(parse->tree, parse->config, cfg);
+	if (!err)
+		err = config_metrics_walk(parse->tree, parse->config, cfg);
 	for (unsigned i = 0; i < cfg_size(cfg, "pool") && !err; i++)
 		err = walk_pool(parse, cfg_getnsec(cfg, "pool", i),
 			config_scan_line(&parse->tree->scan, "pool", i));

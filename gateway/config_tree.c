@@ -349,6 +349,11 @@ static cfg_opt_t hold_opts[] = {
 	CFG_END(),
 };
 
+static cfg_opt_t metrics_opts[] = {
+	CFG_STR_LIST("listen", NULL, CFGF_NODEFAULT),
+	CFG_END(),
+};
+
 static cfg_opt_t root_opts[] = {
 	CFG_STR("workers", NULL, CFGF_NODEFAULT),
 	CFG_STR("drain", NULL, CFGF_NODEFAULT),
@@ -362,6 +367,7 @@ static cfg_opt_t root_opts[] = {
 	CFG_STR("access-log", NULL, CFGF_NODEFAULT),
 	CFG_SEC("hold", hold_opts, CFGF_NODEFAULT),
 	CFG_SEC("who", who_opts, CFGF_NODEFAULT),
+	CFG_SEC("metrics", metrics_opts, CFGF_NODEFAULT),
 	CFG_SEC("network", network_opts, CFGF_NODEFAULT),
 	CFG_SEC("resolve", resolve_opts, CFGF_NODEFAULT),
 	CFG_SEC("listener", listener_opts, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
@@ -393,6 +399,7 @@ static cfg_t *make_parser(const char *name)
 	watch_options(cfg, "", root_opts);
 	watch_options(cfg, "hold|", hold_opts);
 	watch_options(cfg, "who|", who_opts);
+	watch_options(cfg, "metrics|", metrics_opts);
 	watch_options(cfg, "network|", network_opts);
 	watch_options(cfg, "resolve|", resolve_opts);
 	watch_options(cfg, "listener|", listener_opts);

@@ -108,8 +108,8 @@ static void put(struct text *text, const struct family *family, const struct lab
 static const char *bound_text(double bound, char *buf, size_t size)
 {
 	snprintf(buf, size, "%.15g", bound);
-	if (!strpbrk(buf, ".e") && strlen(buf) + 3 <= size)
-		strcat(buf, ".0");
+	if (!strpbrk(buf, ".e"))
+		snprintf(buf, size, "%.1f", bound);
 	return buf;
 }
 

@@ -177,22 +177,101 @@ static int allow_own_signal(scmp_filter_ctx filter)
 		SCMP_A0_64(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0));
 }
 
-int sandbox_filter_holder(void)
+/* It has all its sockets already; who connects to them is served. */
+static const int allowed_to_observer[] = {
+	SCMP_SYS(accept4),
+	SCMP_SYS(brk),
+	SCMP_SYS(clock_gettime),
+	SCMP_SYS(close),
+	SCMP_SYS(epoll_ctl),
+	SCMP_SYS(epoll_pwait),
+	SCMP_SYS(epoll_wait),
+	SCMP_SYS(exit),
+	SCMP_SYS(exit_group),
+	SCMP_SYS(futex),
+	SCMP_SYS(getpid),
+	SCMP_SYS(getrandom),
+	SCMP_SYS(getsockname),
+	SCMP_SYS(getsockopt),
+	SCMP_SYS(gettimeofday),
+	SCMP_SYS(madvise),
+	SCMP_SYS(mmap),
+	SCMP_SYS(mprotect),
+	SCMP_SYS(mremap),
+	SCMP_SYS(munmap),
+	SCMP_SYS(poll),
+	SCMP_SYS(ppoll),
+	SCMP_SYS(read),
+	SCMP_SYS(recvfrom),
+	SCMP_SYS(recvmsg),
+	SCMP_SYS(restart_syscall),
+	SCMP_SYS(rt_sigaction),
+	SCMP_SYS(rt_sigprocmask),
+	SCMP_SYS(rt_sigreturn),
+	SCMP_SYS(sendmsg),
+	SCMP_SYS(sendto),
+	SCMP_SYS(setsockopt),
+	SCMP_SYS(shutdown),
+	SCMP_SYS(time),
+	SCMP_SYS(write),
+	SCMP_SYS(writev),
+#if defined(__SANITIZE_ADDRESS__)
+	SCMP_SYS(clone),
+	SCMP_SYS(getdents64),
+	SCMP_SYS(gettid),
+	SCMP_SYS(lseek),
+	SCMP_SYS(newfstatat),
+	SCMP_SYS(openat),
+	SCMP_SYS(prctl),
+	SCMP_SYS(ptrace),
+	SCMP_SYS(readlink),
+	SCMP_SYS(sched_yield),
+	SCMP_SYS(sigaltstack),
+	SCMP_SYS(wait4),
+#endif
+};
+
+static int load(scmp_filter_ctx filter, const int *calls, size_t n)
 {
-	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
-	size_t n = sizeof(allowed_to_holder) / sizeof(allowed_to_holder[0]);
 	int err = 0;
 
-	if (!filter)
-		return -ENOMEM;
 	for (size_t i = 0; i < n && !err; i++)
-		err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed_to_holder[i], 0);
+		err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 0);
 	if (!err)
 		err = allow_own_signal(filter);
 	if (!err)
 		err = seccomp_load(filter);
 	seccomp_release(filter);
 	return err;
+}
+
+int sandbox_filter_holder(void)
+{
+	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
+
+	return filter ? load(filter, allowed_to_holder,
+				sizeof(allowed_to_holder) / sizeof(allowed_to_holder[0]))
+		      : -ENOMEM;
+}
+
+/* A descriptor's flags are its own business; with F_SETOWN it would signal another process. */
+int sandbox_filter_observer(void)
+{
+	static const scmp_datum_t flags[] = { F_GETFD, F_SETFD, F_GETFL, F_SETFL };
+	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
+	int err = 0;
+
+	if (!filter)
+		return -ENOMEM;
+	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]) && !err; i++)
+		err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
+			SCMP_A1_64(SCMP_CMP_EQ, flags[i], 0));
+	if (err) {
+		seccomp_release(filter);
+		return err;
+	}
+	return load(filter, allowed_to_observer,
+		sizeof(allowed_to_observer) / sizeof(allowed_to_observer[0]));
 }
 
 /*

@@ -23,5 +23,8 @@ int sandbox_drop_to_net_admin(const char *user);
 /* Loads the filter of the process that holds packets (holder.h). Call it last. */
 int sandbox_filter_holder(void);
 
+/* The same for the process that answers HTTP (observer.h). */
+int sandbox_filter_observer(void);
+
 /* Loads the filter. Call it last. 0 or a negative errno. */
 int sandbox_filter(void);

@@ -44,6 +44,12 @@ static inline size_t shared_holder(const struct shared *shared)
 	return shared->n_workers;
 }
 
+/* The ring of the observer, which counts nothing: that of the block of earlier images. */
+static inline size_t shared_observer(const struct shared *shared)
+{
+	return shared->n_workers + 1;
+}
+
 /* What was counted, and where backends are, from image to image. 0 or a negative errno. */
 int shared_bequeath(
 	const struct shared *shared, const struct config *config, struct estate *estate);

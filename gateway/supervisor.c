@@ -28,6 +28,7 @@
 #include "sandbox.h"
 #include "supervisor_child.h"
 #include "supervisor_control.h"
+#include "supervisor_observer.h"
 #include "supervisor_service.h"
 #include "supervisor_state.h"
 #include "worker.h"
@@ -212,6 +213,8 @@ static int bequeath(void *userdata, bool all, struct estate *estate)
 	struct supervisor *supervisor = userdata;
 	int err = socket_set_bequeath(&supervisor->sockets, supervisor->config, estate);
 
+	if (!err)
+		err = supervisor_observer_bequeath(supervisor, estate);
 	if (err || !all)
 		return err;
 	err = bequeath_processes(supervisor, estate);
@@ -340,6 +343,8 @@ static void on_worker_message(struct loop_source *source, uint32_t events)
 		loop_remove(&supervisor->loop, child->channel_fd);
 		return;
 	}
+	if (supervisor_observer_heard(supervisor, child, message))
+		return;
 	if (child == &supervisor->holder) {
 		on_holder_message(supervisor, message);
 		return;
@@ -423,6 +428,8 @@ static void reap_children(struct supervisor *supervisor)
 			start_holder_if_alone(supervisor);
 			continue;
 		}
+		if (supervisor_observer_reaped(supervisor, pid, status))
+			continue;
 		if (pid == supervisor->logger.pid) {
 			logger_died(supervisor, status);
 			continue;
@@ -660,6 +667,8 @@ static int start_services(struct supervisor *supervisor)
 	if (!err)
 		err = hold_keeper_init(&supervisor->hold, &supervisor->loop, config,
 			supervisor->n_workers, supervisor->shared.pools->n_backends);
+	if (!err)
+		supervisor_observer_start(supervisor);
 	return err;
 }
 
@@ -740,6 +749,7 @@ static void supervisor_cleanup(struct supervisor *supervisor)
 {
 	if (supervisor->workers && children_alive(supervisor) > 0)
 		on_end_due(&supervisor->end_timer);
+	supervisor_observer_stop(supervisor);
 	stop_logger(supervisor);
 	child_close_channel(&supervisor->holder);
 	hold_keeper_destroy(&supervisor->hold);
@@ -797,6 +807,7 @@ static int init(struct supervisor *supervisor, const struct supervisor_setup *se
 		.shared.wake_fd = -1,
 		.access_fd = -1,
 		.keep = keep_estate,
+		.metrics_fds = { -1, -1, -1, -1 },
 	};
 	err = loop_init(&supervisor->loop);
 	if (err)
@@ -804,6 +815,7 @@ static int init(struct supervisor *supervisor, const struct supervisor_setup *se
 	supervisor->started_ms = supervisor->loop.now_ms;
 	init_child(supervisor, &supervisor->logger, 0);
 	init_child(supervisor, &supervisor->holder, 0);
+	init_child(supervisor, &supervisor->observer, 0);
 	timer_init(&supervisor->end_timer, on_end_due);
 	supervisor->before = predecessors_new(&supervisor->loop, on_predecessor_left, supervisor);
 	supervisor->successor = successor_new(&supervisor->loop, &successor);

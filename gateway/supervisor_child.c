@@ -6,6 +6,7 @@
 
 #include "holder.h"
 #include "logger.h"
+#include "observer.h"
 #include "worker.h"
 
 void supervisor_child_close_access(struct supervisor *supervisor)
@@ -27,6 +28,8 @@ static void leave_supervisor(struct supervisor *supervisor)
 		close(supervisor->logger.channel_fd);
 	if (supervisor->holder.channel_fd >= 0)
 		close(supervisor->holder.channel_fd);
+	if (supervisor->observer.channel_fd >= 0)
+		close(supervisor->observer.channel_fd);
 	close(supervisor->signal_fd);
 	successor_abandon(supervisor->successor);
 	predecessors_abandon(supervisor->before);
@@ -50,6 +53,13 @@ static void leave_supervisor(struct supervisor *supervisor)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	/* Not the supervisor's notification socket: only it speaks to systemd. */
 	unsetenv("NOTIFY_SOCKET");
+}
+
+static void close_metrics(const struct supervisor *supervisor)
+{
+	for (size_t i = 0; i < CONFIG_METRICS_LISTEN_MAX; i++)
+		if (supervisor->metrics_fds[i] >= 0)
+			close(supervisor->metrics_fds[i]);
 }
 
 static int worker_child(struct supervisor *supervisor, size_t index, int channel_fd)
@@ -79,6 +89,7 @@ static int worker_child(struct supervisor *supervisor, size_t index, int channel
 		setup.udp = socket_set_udp(&supervisor->sockets, index, &setup.n_udp);
 	}
 	leave_supervisor(supervisor);
+	close_metrics(supervisor);
 	hold_keeper_leave(&supervisor->hold, (ssize_t)index);
 	supervisor_child_close_access(supervisor);
 	socket_set_close_others(&supervisor->sockets, index);
@@ -97,6 +108,7 @@ static int logger_child(struct supervisor *supervisor, int channel_fd)
 	};
 
 	leave_supervisor(supervisor);
+	close_metrics(supervisor);
 	hold_keeper_leave(&supervisor->hold, -1);
 	socket_set_close_others(&supervisor->sockets, supervisor->n_workers);
 	return logger_run(&setup);
@@ -117,10 +129,28 @@ static int holder_child(struct supervisor *supervisor, int channel_fd)
 	};
 
 	leave_supervisor(supervisor);
+	close_metrics(supervisor);
 	supervisor_child_close_access(supervisor);
 	hold_keeper_leave(&supervisor->hold, (ssize_t)supervisor->n_workers);
 	socket_set_close_others(&supervisor->sockets, supervisor->n_workers);
 	return holder_run(&setup);
+}
+
+static int observer_child(struct supervisor *supervisor, int channel_fd)
+{
+	const struct observer_setup setup = {
+		.config = supervisor->config,
+		.listen_fds = supervisor->metrics_fds,
+		.channel_fd = channel_fd,
+		.ring = supervisor->shared.rings[shared_observer(&supervisor->shared)],
+		.ring_wake_fd = supervisor->shared.wake_fd,
+	};
+
+	leave_supervisor(supervisor);
+	supervisor_child_close_access(supervisor);
+	hold_keeper_leave(&supervisor->hold, -1);
+	socket_set_close_others(&supervisor->sockets, supervisor->n_workers);
+	return observer_run(&setup);
 }
 
 int supervisor_child_run(struct child *child, int channel_fd)
@@ -131,5 +161,7 @@ int supervisor_child_run(struct child *child, int channel_fd)
 		return logger_child(supervisor, channel_fd);
 	if (child == &supervisor->holder)
 		return holder_child(supervisor, channel_fd);
+	if (child == &supervisor->observer)
+		return observer_child(supervisor, channel_fd);
 	return worker_child(supervisor, child->index, channel_fd);
 }

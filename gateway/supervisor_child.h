@@ -1,6 +1,6 @@
 /*
  * supervisor_child - what becomes of the supervisor's memory and descriptors in a process that it
- * has just forked: a worker, the logger, or the holder.
+ * has just forked: a worker, the logger, the holder or the observer.
  */
 #pragma once
 

@@ -83,6 +83,13 @@ static void on_orders(void *userdata)
 		supervisor->keep(supervisor);
 }
 
+int supervisor_control_status(struct supervisor *supervisor, json_t **ret_status)
+{
+	struct control_error error;
+
+	return run_status(supervisor, NULL, ret_status, &error);
+}
+
 int supervisor_control_start(struct supervisor *supervisor)
 {
 	const struct control_command status = {

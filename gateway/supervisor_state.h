@@ -55,6 +55,8 @@ struct supervisor {
 	size_t n_workers;
 	struct child logger;
 	struct child holder;
+	struct child observer;
+	int metrics_fds[CONFIG_METRICS_LISTEN_MAX]; /* its sockets; -1: not to be had */
 	struct hold_keeper hold;
 	struct shared shared;
 	int access_fd;

@@ -368,6 +368,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	" interval-min = 1s interval-max = 1m attempts = 3 hold = forever\n}\n"
 
 static const char *const words[] = {
+	"metrics { listen = { \"[::1]:9166\", \"127.0.0.1:1\" } }\n",
 	(RESOLVE),
 	"backend \"db.example:5432\" { addresses = 8 }\n",
 	"db.example.",

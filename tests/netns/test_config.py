@@ -21,7 +21,7 @@ LISTENER = 'listener "l" { bind = "[::1]:9" pool = "p" }\n'
 GOOD = LISTENER + POOL
 
 KNOWN = ("known here: workers, drain, max-flows, user, run-directory, control-group, state-directory, log, log-level, access-log, "
-         "hold, who, network, resolve, listener, pool")
+         "hold, who, metrics, network, resolve, listener, pool")
 WRITE = "write 'name = value' or 'name { ... }'"
 WHOLE = "name a configuration file of up to 1 MiB"
 

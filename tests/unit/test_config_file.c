@@ -195,7 +195,7 @@ static void test_limits_are_taken(void **state)
 #define KNOWN                                                                                   \
 	"workers, drain, max-flows, user, run-directory, control-group, state-directory, log, " \
 	"log-level, "                                                                           \
-	"access-log, hold, who, network, resolve, listener, pool"
+	"access-log, hold, who, metrics, network, resolve, listener, pool"
 #define WRITE	  "; write 'name = value' or 'name { ... }'"
 #define BACKSLASH "a backslash, which no option needs; write what is meant without one"
 #define VARIABLE  "'${': the environment is not looked up; write the value itself"

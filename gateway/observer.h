@@ -1,0 +1,29 @@
+/*
+ * observer - the process that is looked at: it answers HTTP at the addresses of the section
+ * "metrics", and knows nothing but what the supervisor tells it.
+ *
+ * It has no capability, no right to open anything (sandbox.h), and the sockets that the supervisor
+ * made; these outlive it, and the image. Dead, it is replaced like any other child.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include "config.h"
+#include "ring.h"
+
+enum observer_message {
+	/* To the supervisor: "status", please. Back: here it is, as JSON in a file beside this. */
+	OBSERVER_STATUS = 'S',
+};
+
+struct observer_setup {
+	const struct config *config;
+	const int *listen_fds; /* of config->metrics.listen; -1: not to be had */
+	int channel_fd;
+	struct ring *ring; /* log lines */
+	int ring_wake_fd;
+};
+
+/* Answers until the channel closes; the process's exit status. */
+int observer_run(const struct observer_setup *setup);

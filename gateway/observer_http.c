@@ -1,0 +1,291 @@
+#include "observer_http.h"
+
+#include <microhttpd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "log.h"
+#include "metrics_text.h"
+
+/*
+ * Theory of operation
+ *
+ * MHD is given accepted connections, and run when its epoll descriptor is readable or its time is
+ * over: one thread, one connection after the other. Every answer ends its connection, so that the
+ * longest life of a connection is a limit for slow clients and nobody else: MHD's own limit is one
+ * of silence, which a byte now and then would get around. A socket whose time is over is shut down;
+ * MHD then finds its end.
+ */
+#define SILENCE_S   10U
+#define MEMORY	    16384U /* of a connection: the request's head, and the answer's */
+#define RETRY_AFTER "2"
+
+struct connection {
+	int fd; /* -1: free */
+	uint64_t since_ms;
+};
+
+struct observer_http {
+	struct MHD_Daemon *daemon;
+	observer_http_ask *ask;
+	void *userdata;
+	uint64_t now_ms;
+	size_t n;
+	struct connection connections[OBSERVER_HTTP_CONNECTIONS];
+};
+
+struct answer {
+	unsigned code;
+	const char *type;
+	const char *header, *value; /* one more; NULL: none */
+	char *body;		    /* freed */
+	size_t len;
+};
+
+static void set_text(struct answer *answer, unsigned code, const char *text)
+{
+	answer->code = code;
+	answer->type = "text/plain; charset=utf-8";
+	answer->body = strdup(text);
+	answer->len = strlen(text);
+}
+
+/* ---- pages ---- */
+
+typedef void make_page(
+	const json_t *status, struct MHD_Connection *connection, struct answer *answer);
+
+static void metrics_page(
+	const json_t *status, struct MHD_Connection *connection, struct answer *answer)
+{
+	const char *accepts =
+		MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT);
+	bool openmetrics = accepts && strstr(accepts, "application/openmetrics-text");
+
+	answer->type = openmetrics ? METRICS_TEXT_TYPE_OPENMETRICS : METRICS_TEXT_TYPE_PROMETHEUS;
+	answer->header = MHD_HTTP_HEADER_VARY;
+	answer->value = MHD_HTTP_HEADER_ACCEPT;
+	answer->body = metrics_text(status, openmetrics, &answer->len);
+}
+
+static void status_page(
+	const json_t *status, struct MHD_Connection *connection, struct answer *answer)
+{
+	(void)connection;
+	answer->type = "application/json";
+	answer->body = json_dumps(status, JSON_COMPACT);
+	answer->len = answer->body ? strlen(answer->body) : 0;
+}
+
+static const struct {
+	const char *path;
+	make_page *make;
+} pages[] = {
+	{ "/metrics", metrics_page },
+	{ "/status.json", status_page },
+};
+
+static make_page *find_page(const char *path)
+{
+	for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++)
+		if (strcmp(pages[i].path, path) == 0)
+			return pages[i].make;
+	return NULL;
+}
+
+static void make_answer(struct observer_http *http, struct MHD_Connection *connection,
+	const char *path, struct answer *answer)
+{
+	make_page *make = find_page(path);
+	const json_t *status;
+
+	if (!make) {
+		set_text(answer, MHD_HTTP_NOT_FOUND,
+			"Not found. There are /metrics and /status.json.\n");
+		return;
+	}
+	status = http->ask(http->userdata);
+	if (!status) {
+		set_text(answer, MHD_HTTP_SERVICE_UNAVAILABLE,
+			"The gateway's supervisor does not answer.\n");
+		answer->header = MHD_HTTP_HEADER_RETRY_AFTER;
+		answer->value = RETRY_AFTER;
+		return;
+	}
+	answer->code = MHD_HTTP_OK;
+	make(status, connection, answer);
+}
+
+/* ---- MHD ---- */
+
+static const char *const headers[][2] = {
+	{ MHD_HTTP_HEADER_CONNECTION, "close" },
+	{ MHD_HTTP_HEADER_CACHE_CONTROL, "no-store" },
+	{ "Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'" },
+	{ "X-Content-Type-Options", "nosniff" },
+	{ "Referrer-Policy", "no-referrer" },
+};
+
+static enum MHD_Result send_answer(struct MHD_Connection *connection, struct answer *answer)
+{
+	struct MHD_Response *response;
+	enum MHD_Result result = MHD_YES;
+
+	if (!answer->body)
+		return MHD_NO;
+	response =
+		MHD_create_response_from_buffer(answer->len, answer->body, MHD_RESPMEM_MUST_FREE);
+	if (!response) {
+		free(answer->body);
+		return MHD_NO;
+	}
+	for (size_t i = 0; i < sizeof(headers) / sizeof(headers[0]) && result == MHD_YES; i++)
+		result = MHD_add_response_header(response, headers[i][0], headers[i][1]);
+	if (result == MHD_YES)
+		result = MHD_add_response_header(
+			response, MHD_HTTP_HEADER_CONTENT_TYPE, answer->type);
+	if (result == MHD_YES && answer->header)
+		result = MHD_add_response_header(response, answer->header, answer->value);
+	if (result == MHD_YES)
+		result = MHD_queue_response(connection, answer->code, response);
+	MHD_destroy_response(response);
+	return result;
+}
+
+static enum MHD_Result on_request(void *userdata, struct MHD_Connection *connection,
+	const char *path, const char *method, const char *version, const char *data, size_t *len,
+	void **state)
+{
+	static char seen;
+	struct answer answer = { 0 };
+
+	(void)version;
+	(void)data;
+	(void)len;
+	if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0) {
+		set_text(&answer, MHD_HTTP_METHOD_NOT_ALLOWED, "There is only GET and HEAD.\n");
+		answer.header = MHD_HTTP_HEADER_ALLOW;
+		answer.value = "GET, HEAD";
+		return send_answer(connection, &answer);
+	}
+	/* The first call is made before the request's end. */
+	if (*state != &seen) {
+		*state = &seen;
+		return MHD_YES;
+	}
+	make_answer(userdata, connection, path, &answer);
+	return send_answer(connection, &answer);
+}
+
+static void forget(struct observer_http *http, int fd)
+{
+	for (size_t i = 0; i < OBSERVER_HTTP_CONNECTIONS; i++)
+		if (http->connections[i].fd == fd) {
+			http->connections[i].fd = -1;
+			http->n--;
+			return;
+		}
+}
+
+static void on_connection(void *userdata, struct MHD_Connection *connection, void **state,
+	enum MHD_ConnectionNotificationCode code)
+{
+	const union MHD_ConnectionInfo *info;
+
+	(void)state;
+	if (code != MHD_CONNECTION_NOTIFY_CLOSED)
+		return;
+	info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	if (info)
+		forget(userdata, info->connect_fd);
+}
+
+/* What MHD says is about single clients. */
+static void on_log(void *userdata, const char *format, va_list arguments)
+{
+	(void)userdata;
+	(void)format;
+	(void)arguments;
+}
+
+struct observer_http *observer_http_new(observer_http_ask *ask, void *userdata)
+{
+	struct observer_http *http = calloc(1, sizeof(*http));
+
+	if (!http)
+		return NULL;
+	http->ask = ask;
+	http->userdata = userdata;
+	for (size_t i = 0; i < OBSERVER_HTTP_CONNECTIONS; i++)
+		http->connections[i].fd = -1;
+	http->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL,
+		on_request, http, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
+		MHD_OPTION_CONNECTION_LIMIT, OBSERVER_HTTP_CONNECTIONS,
+		MHD_OPTION_PER_IP_CONNECTION_LIMIT, OBSERVER_HTTP_PER_CLIENT,
+		MHD_OPTION_CONNECTION_TIMEOUT, SILENCE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+		(size_t)MEMORY, MHD_OPTION_NOTIFY_CONNECTION, on_connection, http, MHD_OPTION_END);
+	if (!http->daemon) {
+		free(http);
+		return NULL;
+	}
+	return http;
+}
+
+void observer_http_free(struct observer_http *http)
+{
+	if (!http)
+		return;
+	MHD_stop_daemon(http->daemon);
+	free(http);
+}
+
+int observer_http_fd(const struct observer_http *http)
+{
+	return MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+}
+
+size_t observer_http_connections(const struct observer_http *http)
+{
+	return http->n;
+}
+
+int observer_http_timeout(const struct observer_http *http, uint64_t now_ms)
+{
+	MHD_UNSIGNED_LONG_LONG own_ms;
+	uint64_t timeout_ms = UINT64_MAX;
+
+	if (MHD_get_timeout(http->daemon, &own_ms) == MHD_YES)
+		timeout_ms = own_ms;
+	for (size_t i = 0; i < OBSERVER_HTTP_CONNECTIONS; i++) {
+		const struct connection *one = &http->connections[i];
+		uint64_t end_ms = one->since_ms + OBSERVER_HTTP_LIFE_MS;
+
+		if (one->fd >= 0 && timeout_ms > (end_ms > now_ms ? end_ms - now_ms : 0))
+			timeout_ms = end_ms > now_ms ? end_ms - now_ms : 0;
+	}
+	return timeout_ms == UINT64_MAX ? -1 : (int)(timeout_ms < 60000 ? timeout_ms : 60000);
+}
+
+void observer_http_run(struct observer_http *http, uint64_t now_ms)
+{
+	for (size_t i = 0; i < OBSERVER_HTTP_CONNECTIONS; i++)
+		if (http->connections[i].fd >= 0 &&
+			http->connections[i].since_ms + OBSERVER_HTTP_LIFE_MS <= now_ms)
+			shutdown(http->connections[i].fd, SHUT_RDWR);
+	MHD_run(http->daemon);
+}
+
+void observer_http_add(
+	struct observer_http *http, int fd, const struct sockaddr_any *peer, uint64_t now_ms)
+{
+	for (size_t i = 0; i < OBSERVER_HTTP_CONNECTIONS; i++)
+		if (http->connections[i].fd < 0) {
+			http->connections[i] = (struct connection){ fd, now_ms };
+			http->n++;
+			break;
+		}
+	/* It closes what it does not take. */
+	if (MHD_add_connection(http->daemon, fd, &peer->sa, sockaddr_len(peer)) != MHD_YES)
+		forget(http, fd);
+}

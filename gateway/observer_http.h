@@ -1,0 +1,40 @@
+/*
+ * observer_http - what is answered to whom asks for metrics: libmicrohttpd without threads or
+ * sockets of its own.
+ *
+ * Limits: OBSERVER_HTTP_CONNECTIONS at a time, of these OBSERVER_HTTP_PER_CLIENT of one address;
+ * one request for each, within OBSERVER_HTTP_LIFE_MS.
+ */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sockaddr.h"
+
+#define OBSERVER_HTTP_CONNECTIONS 64U
+#define OBSERVER_HTTP_PER_CLIENT  48U
+#define OBSERVER_HTTP_LIFE_MS	  15000U
+
+struct observer_http;
+
+/* The gateway's "status", borrowed until the next call; NULL: the supervisor does not answer. */
+typedef const json_t *observer_http_ask(void *userdata);
+
+/* NULL without memory. */
+struct observer_http *observer_http_new(observer_http_ask *ask, void *userdata);
+/* Takes NULL. */
+void observer_http_free(struct observer_http *http);
+
+/* Readable when observer_http_run() has something to do; the latter is also due after a time. */
+int observer_http_fd(const struct observer_http *http);
+/* In ms; -1: none. */
+int observer_http_timeout(const struct observer_http *http, uint64_t now_ms);
+void observer_http_run(struct observer_http *http, uint64_t now_ms);
+
+size_t observer_http_connections(const struct observer_http *http);
+/* Takes the socket over. There must be room. */
+void observer_http_add(
+	struct observer_http *http, int fd, const struct sockaddr_any *peer, uint64_t now_ms);

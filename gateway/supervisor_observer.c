@@ -1,0 +1,158 @@
+#include "supervisor_observer.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "channel.h"
+#include "log.h"
+#include "observer.h"
+#include "supervisor_control.h"
+
+#define LISTEN_BACKLOG 128
+
+static const char *name_of(const struct sockaddr_any *addr, char buf[ESTATE_NAME_MAX])
+{
+	char text[SOCKADDR_TEXT_MAX];
+
+	snprintf(buf, ESTATE_NAME_MAX, "metrics %s", sockaddr_format(addr, text));
+	return buf;
+}
+
+static int open_socket(const struct sockaddr_any *addr, int *ret_fd)
+{
+	const int on = 1;
+	int fd = socket(sockaddr_family(addr), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int err = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
+		(sockaddr_family(addr) == AF_INET6 &&
+			setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0) ||
+		bind(fd, &addr->sa, sockaddr_len(addr)) < 0 || listen(fd, LISTEN_BACKLOG) < 0)
+		err = -errno;
+	if (err)
+		close(fd);
+	else
+		*ret_fd = fd;
+	return err;
+}
+
+static bool open_sockets(struct supervisor *supervisor)
+{
+	const struct config_metrics *metrics = &supervisor->config->metrics;
+	struct estate *estate = supervisor->setup->estate;
+	char name[ESTATE_NAME_MAX], text[SOCKADDR_TEXT_MAX];
+	bool any = false;
+
+	for (size_t i = 0; i < metrics->n_listen; i++) {
+		int *fd = &supervisor->metrics_fds[i];
+		int err = 0;
+
+		if (estate)
+			*fd = estate_take_fd(estate, name_of(&metrics->listen[i], name));
+		if (*fd < 0)
+			err = open_socket(&metrics->listen[i], fd);
+		if (err)
+			log_warning("metrics: cannot listen on %s: %s; give another address that "
+				    "this machine has (metrics listen)",
+				sockaddr_format(&metrics->listen[i], text), strerror(-err));
+		any = any || !err;
+	}
+	return any;
+}
+
+void supervisor_observer_start(struct supervisor *supervisor)
+{
+	char text[SOCKADDR_TEXT_MAX];
+
+	if (!open_sockets(supervisor))
+		return;
+	child_start_or_retry(&supervisor->observer);
+	for (size_t i = 0; i < supervisor->config->metrics.n_listen; i++)
+		if (supervisor->metrics_fds[i] >= 0)
+			log_info("metrics: http://%s/metrics",
+				sockaddr_format(&supervisor->config->metrics.listen[i], text));
+}
+
+static int status_file(struct supervisor *supervisor, int *ret_fd)
+{
+	json_t *status = NULL;
+	int err = supervisor_control_status(supervisor, &status);
+	int fd = err ? -1 : memfd_create("status", MFD_CLOEXEC);
+
+	if (!err &&
+		(fd < 0 || json_dumpfd(status, fd, JSON_COMPACT) < 0 || lseek(fd, 0, SEEK_SET) < 0))
+		err = -EIO;
+	json_decref(status);
+	if (!err)
+		*ret_fd = fd;
+	else if (fd >= 0)
+		close(fd);
+	return err;
+}
+
+bool supervisor_observer_heard(
+	struct supervisor *supervisor, const struct child *child, char message)
+{
+	int fd = -1;
+
+	if (child != &supervisor->observer)
+		return false;
+	if (message == OBSERVER_STATUS && status_file(supervisor, &fd) == 0) {
+		/* One that does not listen asks again. */
+		(void)channel_send(child->channel_fd, OBSERVER_STATUS, &fd, 1);
+		close(fd);
+	}
+	return true;
+}
+
+bool supervisor_observer_reaped(struct supervisor *supervisor, pid_t pid, int status)
+{
+	struct child *observer = &supervisor->observer;
+
+	if (observer->pid == 0 || observer->pid != pid)
+		return false;
+	child_log_death(observer, "the observer", status);
+	child_close_channel(observer);
+	observer->pid = 0;
+	child_replace(observer);
+	return true;
+}
+
+int supervisor_observer_bequeath(const struct supervisor *supervisor, struct estate *estate)
+{
+	char name[ESTATE_NAME_MAX];
+	int err = 0;
+
+	for (size_t i = 0; i < supervisor->config->metrics.n_listen && !err; i++)
+		if (supervisor->metrics_fds[i] >= 0)
+			err = estate_add_fd(estate,
+				name_of(&supervisor->config->metrics.listen[i], name),
+				supervisor->metrics_fds[i]);
+	return err;
+}
+
+void supervisor_observer_stop(struct supervisor *supervisor)
+{
+	struct child *observer = &supervisor->observer;
+
+	loop_timer_cancel(&supervisor->loop, &observer->restart);
+	child_close_channel(observer);
+	if (observer->pid) {
+		kill(observer->pid, SIGKILL);
+		(void)waitpid(observer->pid, NULL, 0);
+		observer->pid = 0;
+	}
+	for (size_t i = 0; i < CONFIG_METRICS_LISTEN_MAX; i++) {
+		if (supervisor->metrics_fds[i] >= 0)
+			close(supervisor->metrics_fds[i]);
+		supervisor->metrics_fds[i] = -1;
+	}
+}
