@@ -43,6 +43,7 @@ LDFLAGS_ALL = -pie -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,--as-needed $(LDFL
 INC_gateway := -Igateway -Iproxyhdr -Inetlink
 LIBS_netlink := -lnftnl -lmnl
 LIBS_gateway := -lconfuse -ljansson -lseccomp -lcap-ng -lsystemd -lcares -lmicrohttpd $(LIBS_netlink) -lm
+LIBS_sixgatectl := -lncursesw
 
 # ---- what is built ------------------------------------------------------------------------------
 
@@ -128,7 +129,7 @@ $(B)/sixgated: $(B)/obj/gateway/main.o $(archives)
 
 $(B)/sixgatectl: $(B)/obj/gateway/sixgatectl.o $(archives)
 	$(call say,LINK,$@)
-	$(Q)$(CC) -o $@ $^ $(LDFLAGS_ALL) $(LIBS_gateway)
+	$(Q)$(CC) -o $@ $^ $(LDFLAGS_ALL) $(LIBS_gateway) $(LIBS_sixgatectl)
 
 # A unit test links its module and what lies below: the archives give it just what it names.
 $(unit_bin): $(B)/tests/%: $(B)/obj/tests/unit/%.o $(archives)

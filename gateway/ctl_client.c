@@ -42,8 +42,7 @@ static int open_directory(const char *path, struct sockaddr_un *ret_addr)
 	return fd;
 }
 
-/* The socket or a negative errno. */
-static int connect_to(const char *path)
+int ctl_client_connect(const char *path)
 {
 	const struct timeval patience = { .tv_sec = PATIENCE_S };
 	struct sockaddr_un addr = { 0 };
@@ -149,7 +148,7 @@ static int fail_connection(const char *path, int err)
 
 static int exchange(const char *path, const char *request, char **ret_line, size_t *ret_len)
 {
-	int fd = connect_to(path), err, sent;
+	int fd = ctl_client_connect(path), err, sent;
 
 	if (fd < 0)
 		return fd;
@@ -160,8 +159,8 @@ static int exchange(const char *path, const char *request, char **ret_line, size
 	return err && sent ? sent : err;
 }
 
-/* {version, command, args} as a line, to be freed; args are taken over. */
-static char *make_request(const char *command, json_t *args)
+/* args are taken over. */
+char *ctl_client_request(const char *command, json_t *args)
 {
 	json_t *root = json_pack(
 		"{s:i, s:s, s:o}", "version", CONTROL_VERSION, "command", command, "args", args);
@@ -212,7 +211,7 @@ static int show(const struct ctl_command *command, const char *path, json_t *wat
 
 int ctl_client_ask(const char *path, const char *command, json_t *args, json_t **ret_answer)
 {
-	char *request = make_request(command, args), *line = NULL;
+	char *request = ctl_client_request(command, args), *line = NULL;
 	json_t *answer = NULL;
 	size_t len = 0;
 	int err;
@@ -252,6 +251,11 @@ int ctl_client_run(const struct ctl_command *command, const char *path, json_t *
 	json_t *answer = NULL, *watched = NULL;
 	int err, status;
 
+	if (command->run) {
+		status = command->run(path, args, json);
+		json_decref(args);
+		return status;
+	}
 	if (command->watch)
 		json_object_del(args, "follow");
 	watched = watch ? json_incref(args) : NULL;

@@ -36,6 +36,8 @@ struct ctl_command {
 	 * prints what changes. args are those of the first time, path, result and json as above.
 	 */
 	int (*watch)(const char *path, json_t *args, const json_t *result, bool json);
+	/* Does all of it: asks as often as it likes. args are the caller's. */
+	int (*run)(const char *path, const json_t *args, bool json);
 };
 
 /*
@@ -55,6 +57,13 @@ int ctl_client_run(const struct ctl_command *command, const char *path, json_t *
  * negative errno, -EPROTO: it is no JSON.
  */
 int ctl_client_ask(const char *path, const char *command, json_t *args, json_t **ret_answer);
+
+/*
+ * The two ends of asking, for those who wait in their own way: a connected socket, for the caller
+ * to close, or a negative errno; and a request as a line, to be freed, or NULL without memory.
+ */
+int ctl_client_connect(const char *path);
+char *ctl_client_request(const char *command, json_t *args);
 
 /*
  * For printing: a text of the object without what a terminal would obey, "-" if there is none, into

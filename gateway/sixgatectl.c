@@ -18,6 +18,7 @@
 #include "ctl_pools.h"
 #include "ctl_reload.h"
 #include "ctl_status.h"
+#include "ctl_top.h"
 #include "ctl_who.h"
 #include "doctor.h"
 
@@ -49,6 +50,11 @@ static const struct option common_options[] = {
 /* What is asked of a gateway that runs. */
 static const struct ctl_command control_commands[] = {
 	{ .name = "status", .print = ctl_status_print },
+	{
+		.name = "top",
+		.params = { { "interval", CONTROL_TEXT, false, false } },
+		.run = ctl_top_run,
+	},
 	{
 		.name = "who",
 		.params = {
@@ -123,6 +129,7 @@ static const char usage_text[] =
 	"       sixgatectl [--config FILE | --run-directory DIR] [--json] net teardown\n"
 	"       sixgatectl [--config FILE] [--json] [--no-connect] doctor\n"
 	"       sixgatectl [WHERE] [--json] status|bans|reload-lists\n"
+	"       sixgatectl [WHERE] [--json] top [--interval SECONDS]\n"
 	"       sixgatectl [WHERE] [--json] reload [--binary PATH]\n"
 	"       sixgatectl [WHERE] [--json] who SOURCE:PORT [--backend ADDRESS[:PORT]]\n"
 	"                  [--protocol tcp|udp] [--at TIME]\n"
