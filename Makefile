@@ -22,6 +22,7 @@ sbindir    = $(PREFIX)/sbin
 libdir     = $(PREFIX)/lib
 includedir = $(PREFIX)/include
 mandir     = $(PREFIX)/share/man
+datadir    = $(PREFIX)/share/sixgate
 completiondir = $(PREFIX)/share/bash-completion/completions
 sysconfdir = /etc
 
@@ -191,7 +192,7 @@ format-check:
 
 install: all
 	install -d $(addprefix $(DESTDIR),$(bindir) $(sbindir) $(libdir)/pkgconfig $(includedir) \
-		$(mandir)/man1 $(mandir)/man3 $(mandir)/man5 $(mandir)/man8 $(completiondir) \
+		$(mandir)/man1 $(mandir)/man3 $(mandir)/man5 $(mandir)/man8 $(completiondir) $(datadir) \
 		$(sysconfdir)/iproute2/rt_protos.d $(sysconfdir)/fail2ban/action.d)
 	install -m 755 $(B)/proxyhdr $(DESTDIR)$(bindir)/
 	install -m 755 $(B)/sixgated $(B)/sixgatectl $(DESTDIR)$(sbindir)/
@@ -204,6 +205,7 @@ install: all
 	install -m 644 proxyhdr/libproxyhdr.3 $(DESTDIR)$(mandir)/man3/
 	install -m 644 gateway/sixgated.conf.5 $(DESTDIR)$(mandir)/man5/
 	install -m 644 gateway/sixgated.8 gateway/sixgatectl.8 $(DESTDIR)$(mandir)/man8/
+	install -m 644 gateway/sixgate.rules.yml gateway/sixgate-dashboard.json $(DESTDIR)$(datadir)/
 	install -m 644 gateway/sixgatectl.bash $(DESTDIR)$(completiondir)/sixgatectl
 	install -m 644 netlink/rt_protos.conf $(DESTDIR)$(sysconfdir)/iproute2/rt_protos.d/sixgate.conf
 	install -m 644 gateway/fail2ban.conf $(DESTDIR)$(sysconfdir)/fail2ban/action.d/sixgate.conf

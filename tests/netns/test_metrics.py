@@ -11,6 +11,7 @@ import socket
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from control import result
@@ -20,6 +21,10 @@ from wire import read_header
 
 PORT = 7000
 METRICS = 9166
+ROOT = Path(__file__).resolve().parent.parent.parent
+DASHBOARD = ROOT / "gateway" / "sixgate-dashboard.json"
+RULES = ROOT / "gateway" / "sixgate.rules.yml"
+RULES_TEST = Path(__file__).with_name("sixgate.rules.test.yml")
 OPENMETRICS = {"Accept": "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"}
 CONNECTIONS_MAX, OF_ONE_CLIENT_MAX = 64, 48
 
@@ -155,6 +160,35 @@ def test_addresses(site, gateway):
     gateway(config=config(site, metrics=""))
     with pytest.raises(ConnectionRefusedError):
         connect(site)
+
+
+# ---- what reads them ------------------------------------------------------------------------------
+
+def expressions():
+    """Of every panel of the dashboard, as Grafana would ask."""
+    dashboard = json.loads(DASHBOARD.read_text())
+    return [target["expr"].replace("$__rate_interval", "5m").replace("$instance", ".+")
+            for panel in dashboard["panels"] for target in panel.get("targets", [])]
+
+
+def test_dashboard_and_rules_know_our_names(site, gateway):
+    """Whatever they ask for is there."""
+    gateway(config=config(site))
+    there = {sample.name for family in families(site).values() for sample in family.samples}
+    for text in ["\n".join(expressions()), RULES.read_text()]:
+        asked = set(re.findall(r"\bsixgate_\w+", text))
+        assert len(asked) > 8 and asked <= there, asked - there
+
+
+def test_dashboard_and_rules_are_right(tmp_path):
+    """Prometheus understands every expression; alerts come when they are due, and not when all is well."""
+    rules = tmp_path / "dashboard.yml"
+    rules.write_text(json.dumps({"groups": [{"name": "dashboard", "rules": [
+        {"record": f"panel:{n}", "expr": expression} for n, expression in enumerate(expressions())]}]}))
+    for words in [["check", "rules", rules], ["check", "rules", RULES], ["test", "rules", RULES_TEST]]:
+        done = subprocess.run(["promtool", *words], capture_output=True, text=True, check=False)
+        print(done.stdout + done.stderr)
+        assert done.returncode == 0 and "SUCCESS" in done.stdout
 
 
 # ---- when processes come and go -------------------------------------------------------------------
