@@ -217,6 +217,100 @@ class Talk:
         expect(self.process.wait(10), 0, "the client's exit status")
 
 
+STREAM = f"""
+import hashlib, random, socket, sys, threading
+stop = threading.Event()
+threading.Thread(target=lambda: (sys.stdin.read(), stop.set()), daemon=True).start()
+block = random.Random(6).randbytes(1 << 20)
+sent, received = hashlib.sha256(), hashlib.sha256()
+with socket.create_connection(("{VIP6}", 7000), 10) as s:
+    s.settimeout(30)
+    n = [0, 0]
+    def send():
+        while not stop.is_set():
+            piece = block[n[0] * 7919 % 900000:][:30011]
+            s.sendall(piece)
+            sent.update(piece)
+            n[0] += len(piece)
+        s.shutdown(socket.SHUT_WR)
+    sender = threading.Thread(target=send)
+    sender.start()
+    while data := s.recv(65536):
+        received.update(data)
+        if n[1] >> 23 != n[1] + len(data) >> 23:
+            print(n[1], flush=True)
+        n[1] += len(data)
+    sender.join()
+assert (n[0], sent.digest()) == (n[1], received.digest()), n
+print(n[1], flush=True)
+"""
+
+CONNECTIONS = f"""
+import socket, sys, threading
+stop = threading.Event()
+threading.Thread(target=lambda: (sys.stdin.read(), stop.set()), daemon=True).start()
+done = 0
+while not stop.is_set():
+    word = b"connection %d" % done
+    with socket.create_connection(("{VIP6}", 7000), 10) as s:
+        s.settimeout(10)
+        s.sendall(word)
+        assert s.makefile("rb").read(len(word)) == word
+    done += 1
+    if done % 10 == 0:
+        print(done, flush=True)
+print(done, flush=True)
+"""
+
+
+class Client:
+    """A script in the client's namespace that prints how far it is, until its input ends; fails at the first error."""
+
+    def __init__(self, script):
+        self.process = subprocess.Popen(["ip", "netns", "exec", "client", sys.executable, "-c", script],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                        text=True)
+        self.count = 0
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            self.count = int(line)
+
+    def goes_on(self):
+        before = self.count
+        wait_until(lambda: self.count > before + 1 or self.process.poll() is not None, "a client goes on", 30)
+        if self.process.poll() is not None:
+            raise AssertionError(self.process.stderr.read())
+
+    def end(self):
+        self.process.stdin.close()
+        expect(self.process.wait(60), 0, "a client's exit status, " + self.process.stderr.read())
+        self.reader.join()
+        return self.count
+
+
+@contextlib.contextmanager
+def nobody_notices():
+    """While the block runs, new connections come one after the other and one streams: goes_on() checks that they do."""
+    clients = [Client(STREAM), *(Client(CONNECTIONS) for _ in range(3))]
+
+    def goes_on():
+        for client in clients:
+            client.goes_on()
+    try:
+        goes_on()
+        yield goes_on
+        goes_on()
+        streamed, *connections = [client.end() for client in clients]
+        print(f"    {streamed >> 20} MiB of one stream with the right checksum, {sum(connections)} new connections,"
+              " none refused or reset")
+    finally:
+        for client in clients:
+            client.process.kill()
+
+
 class Requests:
     """Requests, one after the other, in the background."""
 
@@ -276,11 +370,12 @@ def install():
 
 
 def security():
-    verdict = run("systemd-analyze", "security", UNIT, "--no-pager").stdout
-    exposure = re.search(r"Overall exposure level for sixgate.service: ([0-9.]+)", verdict)
-    print("    " + exposure[0])
-    if float(exposure[1]) > 2.0:
-        raise AssertionError(verdict)
+    for options in (UNIT,), ("--offline=yes", f"/lib/systemd/system/{UNIT}"):
+        verdict = run("systemd-analyze", "security", "--no-pager", *options).stdout
+        exposure = re.search(r"Overall exposure level for sixgate.service: ([0-9.]+)", verdict)
+        print("    " + exposure[0])
+        if float(exposure[1]) > 2.0:
+            raise AssertionError(verdict)
     expect(run("journalctl", "-u", UNIT, "-p", "warning", "-o", "cat").stdout, "", "warnings in the journal")
     run("sh", "/packages/tree/debian/tests/service")
 
@@ -346,53 +441,109 @@ def bans():
 
 def drain():
     """A stop lets connections finish, for longer than systemd would wait of its own."""
-    drop_in = Path("/run/systemd/system/sixgate.service.d/short.conf")
-    drop_in.parent.mkdir(parents=True)
-    drop_in.write_text("[Service]\nTimeoutStopSec=1s\n")
-    run("systemctl", "daemon-reload")
-    talk = Talk()
-    began = time.monotonic()
-    stop = subprocess.Popen(["systemctl", "stop", UNIT])
-    wait_until(lambda: show("ActiveState") == "deactivating", "it stops")
-    while time.monotonic() < began + DRAIN - 2:
-        talk.say("still here")
-        time.sleep(0.2)
-    talk.end()
-    expect(stop.wait(10), 0, "systemctl's exit status")
-    expect(show("Result"), "success", "the unit's result")
-    print(f"    a connection lived on for {time.monotonic() - began:.1f} s; TimeoutStopSec was 1 s")
-    drop_in.unlink()
-    drop_in.parent.rmdir()
-    run("systemctl", "daemon-reload")
+    with drop_in("[Service]\nTimeoutStopSec=1s\n"):
+        talk = Talk()
+        began = time.monotonic()
+        stop = subprocess.Popen(["systemctl", "stop", UNIT])
+        wait_until(lambda: show("ActiveState") == "deactivating", "it stops")
+        while time.monotonic() < began + DRAIN - 2:
+            talk.say("still here")
+            time.sleep(0.2)
+        talk.end()
+        expect(stop.wait(10), 0, "systemctl's exit status")
+        expect(show("Result"), "success", "the unit's result")
+        print(f"    a connection lived on for {time.monotonic() - began:.1f} s; TimeoutStopSec was 1 s")
     systemctl("start")
 
 
-def crash():
+def other_process(before):
+    return main_pid() not in (0, before) and is_active()
+
+
+def journal_has(text):
+    return text in run("journalctl", "-u", UNIT, "-o", "cat").stdout
+
+
+@contextlib.contextmanager
+def drop_in(text):
+    path = Path("/run/systemd/system/sixgate.service.d/test.conf")
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    run("systemctl", "daemon-reload")
+    yield
+    path.unlink()
+    path.parent.rmdir()
+    run("systemctl", "daemon-reload")
+
+
+def without_a_gap():
+    """Reloads, restarts, crashes: live connections go on and new ones are served."""
+    with nobody_notices() as goes_on:
+        for _ in range(3):
+            before = main_pid()
+            systemctl("reload")
+            expect(main_pid(), before, "the process after a reload")
+            goes_on()
+            systemctl("restart")
+            expect(other_process(before), True, "another process is active")
+            goes_on()
+            before = main_pid()
+            os.kill(before, signal.SIGKILL)
+            wait_until(lambda before=before: other_process(before), "systemd starts it again")
+            goes_on()
+            run("systemctl", "reset-failed", UNIT)  # or it would be too many starts
+    expect(journal_has("restarting: workers serve on"), True, "a restart was known as one")
+    check_site()
+    expect(kernel_state() != "", True, "the network is set up")
+
+
+def watchdog():
+    """A supervisor that is stuck is replaced, and nobody notices."""
+    with drop_in("[Service]\nWatchdogSec=1s\nTimeoutAbortSec=1s\n"), nobody_notices() as goes_on:
+        systemctl("restart")
+        for _ in range(2):
+            before = main_pid()
+            goes_on()
+            time.sleep(2)
+            expect(main_pid(), before, "the process, longer than the watchdog waits")
+            os.kill(before, signal.SIGSTOP)
+            wait_until(lambda before=before: other_process(before), "systemd starts another")
+            goes_on()
+    expect(journal_has("Watchdog timeout"), True, "the journal speaks of the watchdog")
+    systemctl("restart")
+    check_site()
+
+
+def without_a_bus():
+    """A restart is an end and a beginning then."""
+    talk = Talk()
+    run("systemctl", "stop", "dbus.socket", "dbus.service")
     before = main_pid()
-    os.kill(before, signal.SIGKILL)
-    wait_until(lambda: main_pid() not in (0, before) and is_active(), "systemd starts it again")
+    restart_ = subprocess.Popen(["systemctl", "restart", UNIT], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_until(lambda: journal_has("systemd cannot be asked over D-Bus"), "the reason is said")
+    talk.say("still here")
+    talk.end()
+    expect(restart_.wait(20), 0, "systemctl's exit status")
+    run("systemctl", "start", "dbus.socket")
+    expect(other_process(before), True, "another process is active")
     check_site()
 
 
 def upgrade():
     pid = main_pid()
-    talk = Talk()
-    with Requests() as requests:
+    with Requests() as requests, nobody_notices() as goes_on:
         wait_until(lambda: requests.done > 3, "some requests")
         before = requests.done
         said = apt("install", *packages("/packages/next")).stdout
-        print("\n".join("    " + line for line in said.splitlines() if line.startswith("sixgate:")))
+        expect("sixgate" in said, True, "apt speaks of the package")
+        goes_on()
         wait_until(lambda: requests.done > before + 3, "requests after the upgrade")
     expect(requests.errors, [], "requests that failed")
-    talk.say("still here")
-    talk.end()
     expect(main_pid(), pid, "the process after the upgrade")
     expect(CONFIG.read_text(), SITE, "the configuration after the upgrade")
     expect(run("sixgated", "--version").stdout.split()[1], NEXT, "the version that is installed")
-    print(f"    {requests.done} requests, none failed; a connection lived through it")
-    expect(running_version(), VERSION, "the version that runs until a restart")
-    systemctl("restart")
-    expect(running_version(), NEXT, "the version that runs after a restart")
+    print(f"    {requests.done} requests, none failed")
+    expect(running_version(), NEXT, "the version that runs after the upgrade")
     check_site()
 
 
@@ -444,7 +595,8 @@ def autopkgtest():
             raise AssertionError(text)
 
 
-STEPS = [install, security, records, restart, rotate, journal_of_root, bans, drain, crash, upgrade, wrong_configuration,
+STEPS = [install, security, records, restart, rotate, journal_of_root, bans, drain, without_a_gap, watchdog,
+         without_a_bus, upgrade, wrong_configuration,
          remove_and_purge, autopkgtest]
 
 
