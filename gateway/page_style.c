@@ -92,13 +92,14 @@ const char page_style[] =
 	"td:last-child,th:last-child{padding-right:0}\n"
 	"thead th{color:var(--quiet);font-size:.87rem;font-weight:400;border-top:0;padding-top:0}\n"
 	"tbody tr:first-child th,tbody tr:first-child td{border-top-width:1px}\n"
+	"thead .state,td.state{font-size:inherit}thead .state{font-weight:400}\n"
 	".limits tr:first-child>*{border-top:0;padding-top:0}\n"
 	"footer{margin:1.75rem 0 .5rem;display:flex;flex-wrap:wrap;gap:.25rem 1.5rem}\n"
 	"a{color:var(--one)}\n"
 	"@media(max-width:46rem){body{padding:.75rem}header{padding:1rem;column-gap:.8rem}header h1{font-size:1.55rem}\n"
 	"header>.icon{width:2.5rem;height:2.5rem}.tiles{grid-template-columns:1fr 1fr;gap:.5rem}.tiles dd{font-size:1.35rem}\n"
 	".tiles div{padding:.65rem .8rem}\n"
-	".plots,.two,.route{gap:.5rem}.route{display:block}.links{display:none}\n"
+	".plots,.two,.route{gap:.5rem}.route{display:block}.links{display:none}.stack{grid-auto-rows:auto}\n"
 	".pool{margin:.25rem 0 .25rem 1rem}.route .stack:last-child{margin-left:2rem}\n"
 	".card{padding:.8rem}.events li{grid-template-columns:auto 1fr}.events p{grid-column:2}table{font-size:.82rem}thead th{font-size:.78rem}th,td{padding-right:.35rem}}\n";
 /* clang-format on */

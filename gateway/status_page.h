@@ -11,7 +11,7 @@
 
 /* Content-Security-Policy of the page: nothing but its own style, named by its hash. */
 #define STATUS_PAGE_CSP                                                                         \
-	"default-src 'none'; style-src 'sha256-mvdbbyN0ZMDREOfl7S92TloADNUiIg6euUaJ7Bjk2XM='; " \
+	"default-src 'none'; style-src 'sha256-SHs5IUsfx4EUMnd4xOLxkWAQaxMNJTV4OioqqDzmwy4='; " \
 	"img-src data:; base-uri 'none'; "                                                      \
 	"form-action 'none'; frame-ancestors 'none'"
 
