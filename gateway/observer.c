@@ -13,6 +13,7 @@
 
 #include "channel.h"
 #include "clock.h"
+#include "history.h"
 #include "log.h"
 #include "observer_http.h"
 #include "ring_log.h"
@@ -28,6 +29,8 @@
  *
  * When the channel closes, there is another image, which has the sockets and an observer of its own
  * for them, or none. We accept no more, and tell those who are here what we know.
+ *
+ * For the history the supervisor is asked every HISTORY_INTERVAL_S, whether anybody looks or not.
  */
 #define FRESH_MS  1000U
 #define ANSWER_MS 2000
@@ -39,10 +42,12 @@ struct observer {
 	const struct observer_setup *setup;
 	struct observer_http *http;
 	struct ring_log log;
-	json_t *status;	   /* NULL: never heard of */
-	uint64_t asked_ms; /* when the latest answer came, or did not */
-	bool answered;	   /* ... it did */
-	bool closed;	   /* the channel */
+	struct history *history; /* NULL: there is none to be had */
+	uint64_t sample_ms;	 /* when it is to have the next sample */
+	json_t *status;		 /* NULL: never heard of */
+	uint64_t asked_ms;	 /* when the latest answer came, or did not */
+	bool answered;		 /* ... it did */
+	bool closed;		 /* the channel */
 	uint64_t closed_ms;
 };
 
@@ -137,6 +142,30 @@ static const json_t *on_ask(void *userdata)
 	return observer->answered || observer->closed ? observer->status : NULL;
 }
 
+/* ---- the history ---- */
+
+static void take_sample(struct observer *observer)
+{
+	const json_t *status;
+
+	if (!observer->history || observer->closed || now_ms() < observer->sample_ms)
+		return;
+	status = on_ask(observer);
+	if (status && !observer->closed)
+		history_take(observer->history, status, (int64_t)(clock_wall_us() / 1000000));
+	observer->sample_ms = now_ms() + HISTORY_INTERVAL_S * 1000;
+}
+
+static int until_sample(const struct observer *observer, int timeout_ms)
+{
+	uint64_t now = now_ms();
+	uint64_t left = observer->sample_ms > now ? observer->sample_ms - now : 0;
+
+	if (!observer->history || observer->closed)
+		return timeout_ms;
+	return timeout_ms < 0 || (uint64_t)timeout_ms > left ? (int)left : timeout_ms;
+}
+
 /* ---- clients ---- */
 
 static void accept_some(struct observer *observer, int listen_fd)
@@ -171,13 +200,14 @@ static void wait_and_serve(struct observer *observer)
 		};
 	if (observer->closed && (timeout_ms < 0 || timeout_ms > (int)LEAVE_MS))
 		timeout_ms = LEAVE_MS;
-	(void)poll(fds, sizeof(fds) / sizeof(fds[0]), timeout_ms);
+	(void)poll(fds, sizeof(fds) / sizeof(fds[0]), until_sample(observer, timeout_ms));
 	if (fds[0].revents)
 		(void)take_message(observer);
 	for (size_t i = 0; i < CONFIG_METRICS_LISTEN_MAX; i++)
 		if (fds[2 + i].revents)
 			accept_some(observer, fds[2 + i].fd);
 	observer_http_run(observer->http, now_ms());
+	take_sample(observer);
 }
 
 /* ---- start and end ---- */
@@ -206,7 +236,10 @@ int observer_run(const struct observer_setup *setup)
 	/* Both open a file. */
 	json_object_seed(0);
 	tzset();
-	observer.http = observer_http_new(on_ask, &observer);
+	if (setup->history_fd < 0 || history_open(setup->history_fd, &observer.history) < 0)
+		log_warning(
+			"observer: the status page has no plots, as there is no memory to share");
+	observer.http = observer_http_new(on_ask, &observer, observer.history);
 	if (observer.http)
 		err = confine(&observer);
 	else
@@ -215,6 +248,7 @@ int observer_run(const struct observer_setup *setup)
 						    now_ms() < observer.closed_ms + LEAVE_MS)))
 		wait_and_serve(&observer);
 	observer_http_free(observer.http);
+	history_close(observer.history);
 	json_decref(observer.status);
 	return err ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -21,6 +21,7 @@ struct observer_setup {
 	const struct config *config;
 	const int *listen_fds; /* of config->metrics.listen; -1: not to be had */
 	int channel_fd;
+	int history_fd;	   /* of history.h; -1: there is none to be had */
 	struct ring *ring; /* log lines */
 	int ring_wake_fd;
 };

@@ -7,6 +7,7 @@
 
 #include "log.h"
 #include "metrics_text.h"
+#include "status_page.h"
 
 /*
  * Theory of operation
@@ -30,6 +31,7 @@ struct observer_http {
 	struct MHD_Daemon *daemon;
 	observer_http_ask *ask;
 	void *userdata;
+	const struct history *history;
 	uint64_t now_ms;
 	size_t n;
 	struct connection connections[OBSERVER_HTTP_CONNECTIONS];
@@ -39,6 +41,7 @@ struct answer {
 	unsigned code;
 	const char *type;
 	const char *header, *value; /* one more; NULL: none */
+	const char *policy;	    /* NULL: what it is may do nothing */
 	char *body;		    /* freed */
 	size_t len;
 };
@@ -53,37 +56,50 @@ static void set_text(struct answer *answer, unsigned code, const char *text)
 
 /* ---- pages ---- */
 
-typedef void make_page(
-	const json_t *status, struct MHD_Connection *connection, struct answer *answer);
+typedef void make_page(const struct observer_http *http, const json_t *status,
+	struct MHD_Connection *connection, struct answer *answer);
 
-static void metrics_page(
-	const json_t *status, struct MHD_Connection *connection, struct answer *answer)
+static void metrics_page(const struct observer_http *http, const json_t *status,
+	struct MHD_Connection *connection, struct answer *answer)
 {
 	const char *accepts =
 		MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT);
 	bool openmetrics = accepts && strstr(accepts, "application/openmetrics-text");
 
+	(void)http;
 	answer->type = openmetrics ? METRICS_TEXT_TYPE_OPENMETRICS : METRICS_TEXT_TYPE_PROMETHEUS;
 	answer->header = MHD_HTTP_HEADER_VARY;
 	answer->value = MHD_HTTP_HEADER_ACCEPT;
 	answer->body = metrics_text(status, openmetrics, &answer->len);
 }
 
-static void status_page(
-	const json_t *status, struct MHD_Connection *connection, struct answer *answer)
+static void json_page(const struct observer_http *http, const json_t *status,
+	struct MHD_Connection *connection, struct answer *answer)
 {
+	(void)http;
 	(void)connection;
 	answer->type = "application/json";
 	answer->body = json_dumps(status, JSON_COMPACT);
 	answer->len = answer->body ? strlen(answer->body) : 0;
 }
 
+static void html_page(const struct observer_http *http, const json_t *status,
+	struct MHD_Connection *connection, struct answer *answer)
+{
+	(void)connection;
+	answer->type = "text/html; charset=utf-8";
+	answer->policy = STATUS_PAGE_CSP;
+	if (status_page_html(status, http->history, &answer->body, &answer->len) < 0)
+		answer->body = NULL;
+}
+
 static const struct {
 	const char *path;
 	make_page *make;
 } pages[] = {
+	{ "/", html_page },
 	{ "/metrics", metrics_page },
-	{ "/status.json", status_page },
+	{ "/status.json", json_page },
 };
 
 static make_page *find_page(const char *path)
@@ -102,7 +118,7 @@ static void make_answer(struct observer_http *http, struct MHD_Connection *conne
 
 	if (!make) {
 		set_text(answer, MHD_HTTP_NOT_FOUND,
-			"Not found. There are /metrics and /status.json.\n");
+			"Not found. There are /, /metrics and /status.json.\n");
 		return;
 	}
 	status = http->ask(http->userdata);
@@ -114,7 +130,7 @@ static void make_answer(struct observer_http *http, struct MHD_Connection *conne
 		return;
 	}
 	answer->code = MHD_HTTP_OK;
-	make(status, connection, answer);
+	make(http, status, connection, answer);
 }
 
 /* ---- MHD ---- */
@@ -122,7 +138,6 @@ static void make_answer(struct observer_http *http, struct MHD_Connection *conne
 static const char *const headers[][2] = {
 	{ MHD_HTTP_HEADER_CONNECTION, "close" },
 	{ MHD_HTTP_HEADER_CACHE_CONTROL, "no-store" },
-	{ "Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'" },
 	{ "X-Content-Type-Options", "nosniff" },
 	{ "Referrer-Policy", "no-referrer" },
 };
@@ -145,6 +160,10 @@ static enum MHD_Result send_answer(struct MHD_Connection *connection, struct ans
 	if (result == MHD_YES)
 		result = MHD_add_response_header(
 			response, MHD_HTTP_HEADER_CONTENT_TYPE, answer->type);
+	if (result == MHD_YES)
+		result = MHD_add_response_header(response, "Content-Security-Policy",
+			answer->policy ? answer->policy
+				       : "default-src 'none'; frame-ancestors 'none'");
 	if (result == MHD_YES && answer->header)
 		result = MHD_add_response_header(response, answer->header, answer->value);
 	if (result == MHD_YES)
@@ -209,7 +228,8 @@ static void on_log(void *userdata, const char *format, va_list arguments)
 	(void)arguments;
 }
 
-struct observer_http *observer_http_new(observer_http_ask *ask, void *userdata)
+struct observer_http *observer_http_new(
+	observer_http_ask *ask, void *userdata, const struct history *history)
 {
 	struct observer_http *http = calloc(1, sizeof(*http));
 
@@ -217,6 +237,7 @@ struct observer_http *observer_http_new(observer_http_ask *ask, void *userdata)
 		return NULL;
 	http->ask = ask;
 	http->userdata = userdata;
+	http->history = history;
 	for (size_t i = 0; i < OBSERVER_HTTP_CONNECTIONS; i++)
 		http->connections[i].fd = -1;
 	http->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL,

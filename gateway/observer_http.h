@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "history.h"
 #include "sockaddr.h"
 
 #define OBSERVER_HTTP_CONNECTIONS 64U
@@ -23,8 +24,9 @@ struct observer_http;
 /* The gateway's "status", borrowed until the next call; NULL: the supervisor does not answer. */
 typedef const json_t *observer_http_ask(void *userdata);
 
-/* NULL without memory. */
-struct observer_http *observer_http_new(observer_http_ask *ask, void *userdata);
+/* history, for the status page, may be NULL. NULL without memory. */
+struct observer_http *observer_http_new(
+	observer_http_ask *ask, void *userdata, const struct history *history);
 /* Takes NULL. */
 void observer_http_free(struct observer_http *http);
 

@@ -214,7 +214,7 @@ static int bequeath(void *userdata, bool all, struct estate *estate)
 	int err = socket_set_bequeath(&supervisor->sockets, supervisor->config, estate);
 
 	if (!err)
-		err = supervisor_observer_bequeath(supervisor, estate);
+		err = supervisor_observer_bequeath(supervisor, all, estate);
 	if (err || !all)
 		return err;
 	err = bequeath_processes(supervisor, estate);
@@ -808,6 +808,7 @@ static int init(struct supervisor *supervisor, const struct supervisor_setup *se
 		.access_fd = -1,
 		.keep = keep_estate,
 		.metrics_fds = { -1, -1, -1, -1 },
+		.history_fd = -1,
 	};
 	err = loop_init(&supervisor->loop);
 	if (err)

@@ -142,6 +142,7 @@ static int observer_child(struct supervisor *supervisor, int channel_fd)
 		.config = supervisor->config,
 		.listen_fds = supervisor->metrics_fds,
 		.channel_fd = channel_fd,
+		.history_fd = supervisor->history_fd,
 		.ring = supervisor->shared.rings[shared_observer(&supervisor->shared)],
 		.ring_wake_fd = supervisor->shared.wake_fd,
 	};

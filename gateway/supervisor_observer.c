@@ -1,6 +1,7 @@
 #include "supervisor_observer.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,11 +11,13 @@
 #include <unistd.h>
 
 #include "channel.h"
+#include "history.h"
 #include "log.h"
 #include "observer.h"
 #include "supervisor_control.h"
 
 #define LISTEN_BACKLOG 128
+#define HISTORY_NAME   "history"
 
 static const char *name_of(const struct sockaddr_any *addr, char buf[ESTATE_NAME_MAX])
 {
@@ -68,12 +71,29 @@ static bool open_sockets(struct supervisor *supervisor)
 	return any;
 }
 
+/* That of the image before, if we can read it, or a new one. Without, the page has no plots. */
+static void open_history(struct supervisor *supervisor)
+{
+	struct estate *estate = supervisor->setup->estate;
+	int inherited = estate ? estate_take_fd(estate, HISTORY_NAME) : -1;
+	struct history *history = NULL;
+
+	if (inherited < 0 || history_open(inherited, &history) < 0)
+		(void)history_create(&history);
+	if (history)
+		supervisor->history_fd = fcntl(history_fd(history), F_DUPFD_CLOEXEC, 3);
+	history_close(history);
+	if (inherited >= 0)
+		close(inherited);
+}
+
 void supervisor_observer_start(struct supervisor *supervisor)
 {
 	char text[SOCKADDR_TEXT_MAX];
 
 	if (!open_sockets(supervisor))
 		return;
+	open_history(supervisor);
 	child_start_or_retry(&supervisor->observer);
 	for (size_t i = 0; i < supervisor->config->metrics.n_listen; i++)
 		if (supervisor->metrics_fds[i] >= 0)
@@ -126,7 +146,8 @@ bool supervisor_observer_reaped(struct supervisor *supervisor, pid_t pid, int st
 	return true;
 }
 
-int supervisor_observer_bequeath(const struct supervisor *supervisor, struct estate *estate)
+int supervisor_observer_bequeath(
+	const struct supervisor *supervisor, bool all, struct estate *estate)
 {
 	char name[ESTATE_NAME_MAX];
 	int err = 0;
@@ -136,6 +157,8 @@ int supervisor_observer_bequeath(const struct supervisor *supervisor, struct est
 			err = estate_add_fd(estate,
 				name_of(&supervisor->config->metrics.listen[i], name),
 				supervisor->metrics_fds[i]);
+	if (!err && all && supervisor->history_fd >= 0)
+		err = estate_add_fd(estate, HISTORY_NAME, supervisor->history_fd);
 	return err;
 }
 
@@ -150,6 +173,9 @@ void supervisor_observer_stop(struct supervisor *supervisor)
 		(void)waitpid(observer->pid, NULL, 0);
 		observer->pid = 0;
 	}
+	if (supervisor->history_fd >= 0)
+		close(supervisor->history_fd);
+	supervisor->history_fd = -1;
 	for (size_t i = 0; i < CONFIG_METRICS_LISTEN_MAX; i++) {
 		if (supervisor->metrics_fds[i] >= 0)
 			close(supervisor->metrics_fds[i]);

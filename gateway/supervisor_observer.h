@@ -15,7 +15,8 @@ bool supervisor_observer_heard(
 /* True if the process was the observer. */
 bool supervisor_observer_reaped(struct supervisor *supervisor, pid_t pid, int status);
 
-/* Its sockets. 0 or a negative errno. */
-int supervisor_observer_bequeath(const struct supervisor *supervisor, struct estate *estate);
+/* Its sockets; with all, what it remembers too. 0 or a negative errno. */
+int supervisor_observer_bequeath(
+	const struct supervisor *supervisor, bool all, struct estate *estate);
 
 void supervisor_observer_stop(struct supervisor *supervisor);

@@ -56,6 +56,7 @@ struct supervisor {
 	struct child logger;
 	struct child holder;
 	struct child observer;
+	int history_fd;				    /* what the observer remembers; -1: none */
 	int metrics_fds[CONFIG_METRICS_LISTEN_MAX]; /* its sockets; -1: not to be had */
 	struct hold_keeper hold;
 	struct shared shared;
