@@ -4,7 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
+#include "duration.h"
 #include "log.h"
+#include "wall_time.h"
+
+/* New clients that are in a queue of the kernel when it begins to refuse are yet served. */
+#define REFUSAL_GRACE_MS 500U
 
 static int bad(struct control_error *error, const char *name, const char *text, const char *reason)
 {
@@ -83,10 +89,21 @@ static bool pool_is_up(const struct control_orders *self, size_t pool)
 	return false;
 }
 
+static int find_listener(const struct control_orders *self, const char *name, size_t *ret_listener,
+	struct control_error *error)
+{
+	for (size_t i = 0; i < self->config->n_listeners; i++)
+		if (strcmp(self->config->listeners[i].name, name) == 0) {
+			*ret_listener = i;
+			return 0;
+		}
+	return control_fail(error, -ENOENT, CONTROL_NOT_FOUND,
+		"there is no listener \"%.64s\"; \"status\" tells which there are", name);
+}
+
 static void changed(const struct control_orders *self)
 {
-	if (self->on_change)
-		self->on_change(self->userdata);
+	self->on_change(self->userdata);
 }
 
 /* ---- set-weight ---- */
@@ -148,6 +165,260 @@ static int run_set_weight(
 	return *ret_result ? 0 : -ENOMEM;
 }
 
+/* ---- drains ---- */
+
+/* *ret_ms stays as it is without a deadline. */
+static int parse_deadline(
+	const json_t *args, bool *ret_given, uint32_t *ret_ms, struct control_error *error)
+{
+	const char *text = control_text(args, "deadline");
+
+	*ret_given = text != NULL;
+	if (text && duration_parse(text, ret_ms) < 0)
+		return bad(error, "deadline", text,
+			"write a number with a unit, ms, s, m, h or d, up to 49d");
+	return 0;
+}
+
+static int parse_until(const struct control_orders *self, const json_t *args,
+	uint64_t *ret_until_ms, struct control_error *error)
+{
+	bool given = false;
+	uint32_t ms = 0;
+	int err = parse_deadline(args, &given, &ms, error);
+
+	if (!err)
+		*ret_until_ms = given ? self->loop->now_ms + ms : DRAIN_NO_DEADLINE;
+	return err;
+}
+
+/* Adds how many flows there are yet, and until when. */
+static json_t *with_deadline(
+	const struct control_orders *self, json_t *object, uint64_t live, uint64_t until_ms)
+{
+	char text[WALL_TIME_TEXT_MAX];
+	uint64_t left_ms = 0;
+
+	if (!object)
+		return NULL;
+	json_object_set_new(object, "live", json_integer((json_int_t)live));
+	if (until_ms == DRAIN_NO_DEADLINE) {
+		json_object_set_new(object, "deadline_s", json_null());
+		json_object_set_new(object, "until", json_null());
+		return object;
+	}
+	left_ms = until_ms > self->loop->now_ms ? until_ms - self->loop->now_ms : 0;
+	json_object_set_new(object, "deadline_s", json_real((double)left_ms / 1000.0));
+	json_object_set_new(object, "until",
+		json_string(wall_time_format(clock_wall_us() + left_ms * 1000U, text)));
+	return object;
+}
+
+static json_t *backend_json(
+	const struct control_orders *self, size_t pool, size_t backend, bool draining)
+{
+	char text[SOCKADDR_TEXT_MAX];
+	struct sockaddr_any addr;
+
+	(void)pool_state_address(self->pools, pool, backend, &addr);
+	return json_pack("{s:s, s:s, s:b, s:b}", "pool", self->config->pools[pool].name, "backend",
+		sockaddr_format(&addr, text), "draining", draining, "pool_up",
+		pool_is_up(self, pool));
+}
+
+static int run_drain_backend(
+	void *userdata, const json_t *args, json_t **ret_result, struct control_error *error)
+{
+	const struct control_orders *self = userdata;
+	uint64_t until_ms = DRAIN_NONE;
+	size_t pool = 0, backend = 0;
+	int err = parse_until(self, args, &until_ms, error);
+
+	if (!err)
+		err = find(self, args, &pool, &backend, error);
+	if (err)
+		return err;
+	err = orders_drain_backend(self->orders, pool, backend, until_ms);
+	if (err)
+		return order_failed(error, err);
+	log_info("pool %s: backend %s is drained: it gets no new clients",
+		self->config->pools[pool].name, control_text(args, "backend"));
+	changed(self);
+	*ret_result = with_deadline(self, backend_json(self, pool, backend, true),
+		pool_state_live(self->pools, pool, backend), until_ms);
+	return *ret_result ? 0 : -ENOMEM;
+}
+
+static int run_undrain_backend(
+	void *userdata, const json_t *args, json_t **ret_result, struct control_error *error)
+{
+	const struct control_orders *self = userdata;
+	size_t pool = 0, backend = 0;
+	int err = find(self, args, &pool, &backend, error);
+
+	if (err)
+		return err;
+	if (pool_state_drained(self->pools, pool, backend) == DRAIN_NONE)
+		return control_fail(error, -ENOENT, CONTROL_NOT_FOUND,
+			"pool \"%s\": backend \"%.64s\" is not drained",
+			self->config->pools[pool].name, control_text(args, "backend"));
+	err = orders_drain_backend(self->orders, pool, backend, DRAIN_NONE);
+	if (err)
+		return order_failed(error, err);
+	log_info("pool %s: backend %s is drained no more", self->config->pools[pool].name,
+		control_text(args, "backend"));
+	changed(self);
+	*ret_result = backend_json(self, pool, backend, false);
+	return *ret_result ? 0 : -ENOMEM;
+}
+
+static uint64_t live_of(const struct control_orders *self, size_t listener)
+{
+	struct measures_listener sum;
+
+	measures_sum_listener(self->measures, listener, &sum);
+	return sum.live;
+}
+
+static int run_drain_listener(
+	void *userdata, const json_t *args, json_t **ret_result, struct control_error *error)
+{
+	const struct control_orders *self = userdata;
+	const char *name = control_text(args, "listener");
+	uint64_t until_ms = DRAIN_NONE, now_ms = self->loop->now_ms;
+	size_t listener = 0;
+	bool refused;
+	int err = parse_until(self, args, &until_ms, error);
+
+	if (!err)
+		err = find_listener(self, name, &listener, error);
+	if (err)
+		return err;
+	orders_drain_listener(self->orders, listener, until_ms, now_ms + REFUSAL_GRACE_MS);
+	refused = guard_drain(self->guard, listener);
+	if (!refused)
+		orders_drain_listener(self->orders, listener, until_ms, now_ms);
+	log_info("listener %s is drained: its new clients are refused", name);
+	changed(self);
+	*ret_result = with_deadline(self,
+		json_pack("{s:s, s:b, s:b}", "listener", name, "draining", 1, "refused_by_kernel",
+			refused),
+		live_of(self, listener), until_ms);
+	return *ret_result ? 0 : -ENOMEM;
+}
+
+static int run_undrain_listener(
+	void *userdata, const json_t *args, json_t **ret_result, struct control_error *error)
+{
+	const struct control_orders *self = userdata;
+	const char *name = control_text(args, "listener");
+	size_t listener = 0;
+	int err = find_listener(self, name, &listener, error);
+
+	if (err)
+		return err;
+	if (drain_state_until(self->drains, listener) == DRAIN_NONE)
+		return control_fail(error, -ENOENT, CONTROL_NOT_FOUND,
+			"listener \"%.64s\" is not drained", name);
+	orders_drain_listener(self->orders, listener, DRAIN_NONE, 0);
+	(void)guard_drain(self->guard, listener);
+	log_info("listener %s is drained no more", name);
+	changed(self);
+	*ret_result = json_pack("{s:s, s:b}", "listener", name, "draining", 0);
+	return *ret_result ? 0 : -ENOMEM;
+}
+
+static int run_drain_gateway(
+	void *userdata, const json_t *args, json_t **ret_result, struct control_error *error)
+{
+	const struct control_orders *self = userdata;
+	uint32_t before_ms = drain_state_gateway(self->drains), ms = before_ms;
+	uint64_t live = 0;
+	bool given = false;
+	int err = parse_deadline(args, &given, &ms, error);
+
+	if (err)
+		return err;
+	for (size_t i = 0; i < self->config->n_listeners; i++)
+		live += live_of(self, i);
+	drain_state_set_gateway(self->drains, ms);
+	err = self->drain_gateway(self->userdata);
+	if (err) {
+		drain_state_set_gateway(self->drains, before_ms);
+		return control_fail(
+			error, err, CONTROL_BUSY, "the gateway is starting, or ends already");
+	}
+	*ret_result = with_deadline(self, json_object(), live, self->loop->now_ms + ms);
+	return *ret_result ? 0 : -ENOMEM;
+}
+
+/* ---- the commands ---- */
+
+static void add_backend_commands(struct control *control, struct control_orders *self)
+{
+	const struct control_command drain = {
+		.name = "drain-backend",
+		.summary = "no new clients for a backend, and an end to those it has",
+		.needs_write = true,
+		.params = {
+			{ "pool", CONTROL_TEXT, true },
+			{ "backend", CONTROL_TEXT, true },
+			{ "deadline", CONTROL_TEXT, false },
+		},
+		.run = run_drain_backend,
+		.userdata = self,
+	};
+	const struct control_command undrain = {
+		.name = "undrain-backend",
+		.summary = "new clients for a backend again",
+		.needs_write = true,
+		.params = {
+			{ "pool", CONTROL_TEXT, true },
+			{ "backend", CONTROL_TEXT, true },
+		},
+		.run = run_undrain_backend,
+		.userdata = self,
+	};
+
+	control_add(control, &drain);
+	control_add(control, &undrain);
+}
+
+static void add_listener_commands(struct control *control, struct control_orders *self)
+{
+	const struct control_command drain = {
+		.name = "drain-listener",
+		.summary = "no new clients at a listener, and an end to those it has",
+		.needs_write = true,
+		.params = {
+			{ "listener", CONTROL_TEXT, true },
+			{ "deadline", CONTROL_TEXT, false },
+		},
+		.run = run_drain_listener,
+		.userdata = self,
+	};
+	const struct control_command undrain = {
+		.name = "undrain-listener",
+		.summary = "new clients at a listener again",
+		.needs_write = true,
+		.params = { { "listener", CONTROL_TEXT, true } },
+		.run = run_undrain_listener,
+		.userdata = self,
+	};
+	const struct control_command gateway = {
+		.name = "drain-gateway",
+		.summary = "no new clients at all, and the end when those there are have left",
+		.needs_write = true,
+		.params = { { "deadline", CONTROL_TEXT, false } },
+		.run = run_drain_gateway,
+		.userdata = self,
+	};
+
+	control_add(control, &drain);
+	control_add(control, &undrain);
+	control_add(control, &gateway);
+}
+
 void control_orders_add(struct control *control, struct control_orders *self)
 {
 	const struct control_command set_weight = {
@@ -164,4 +435,6 @@ void control_orders_add(struct control *control, struct control_orders *self)
 	};
 
 	control_add(control, &set_weight);
+	add_backend_commands(control, self);
+	add_listener_commands(control, self);
 }

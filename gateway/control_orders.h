@@ -6,14 +6,24 @@
 #pragma once
 
 #include "control.h"
+#include "drain_state.h"
+#include "guard.h"
+#include "loop.h"
+#include "measures.h"
 #include "orders.h"
 
 struct control_orders {
+	const struct loop *loop;
 	const struct config *config;
 	struct pool_state *pools;
+	struct drain_state *drains;
 	struct orders *orders;
-	/* Orders have changed: a crash is not to forget them. */
+	struct guard *guard;
+	const struct measures *measures;
+	/* Orders have changed: workers are to look at drains, and a crash is not to forget them. */
 	void (*on_change)(void *userdata);
+	/* Drains the gateway itself, for as long as drains says. 0, or -EALREADY. */
+	int (*drain_gateway)(void *userdata);
 	void *userdata;
 };
 

@@ -6,3 +6,5 @@
 #include <jansson.h>
 
 int ctl_orders_print_weight(const json_t *result);
+int ctl_orders_print_drain(const json_t *result);
+int ctl_orders_print_undrain(const json_t *result);

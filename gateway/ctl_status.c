@@ -57,6 +57,8 @@ static void print_backend(const json_t *backend)
 	printf("  %-21s %s", ctl_text(backend, "address", text), is(backend, "up") ? "up" : "DOWN");
 	if (is(backend, "circuit_open"))
 		printf(", left out after %lld failures", ctl_integer(backend, "failures"));
+	if (is(backend, "draining"))
+		printf(", draining");
 	printf(", weight %lld", ctl_integer(backend, "weight"));
 	if (json_object_get(backend, "weight_configured") &&
 		ctl_integer(backend, "weight_configured") != ctl_integer(backend, "weight"))
@@ -106,7 +108,8 @@ static void print_listeners(const json_t *listeners)
 		printf(" %s", ctl_text(listener, "protocol", text));
 		if (json_is_string(json_object_get(listener, "pool")))
 			printf(", pool %s", ctl_text(listener, "pool", text));
-		printf(", identity %s\n", ctl_text(listener, "identity", text));
+		printf(", identity %s%s\n", ctl_text(listener, "identity", text),
+			is(listener, "draining") ? ", draining" : "");
 	}
 }
 

@@ -16,6 +16,7 @@
 #include "client_limits.h"
 #include "client_lists.h"
 #include "config.h"
+#include "drain_state.h"
 #include "list.h"
 #include "loop.h"
 #include "measures.h"
@@ -136,9 +137,10 @@ struct flow_table {
 	struct loop *loop;
 	struct stats *stats;
 	const struct client_lists *lists;
-	struct client_limits *limits; /* NULL: there are none, and flows have no places */
-	struct ring *ring;	      /* access records go here; NULL: nowhere */
-	int ring_wake_fd;	      /* eventfd of its reader */
+	const struct drain_state *drains; /* NULL: no listener is ever drained */
+	struct client_limits *limits;	  /* NULL: there are none, and flows have no places */
+	struct ring *ring;		  /* access records go here; NULL: nowhere */
+	int ring_wake_fd;		  /* eventfd of its reader */
 	uint16_t worker;
 	struct unique_id_source ids;
 	struct who_writer who;

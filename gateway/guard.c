@@ -36,6 +36,7 @@ struct guard {
 	struct loop *loop;
 	const struct config *config;
 	struct pool_state *pools;
+	const struct drain_state *drains;
 	struct pool_state_watch watch;
 	const struct ban_list *bans;
 	struct nft_guard table;
@@ -114,6 +115,7 @@ static int put_rules(struct guard *guard)
 	const struct guard_view view = {
 		.pool_down = guard->down,
 		.has_bans = guard->bans->n > 0,
+		.drains = guard->drains,
 	};
 	struct nft_guard_wanted wanted = { 0 };
 	int err = guard_wanted_make(guard->config, &view, &wanted);
@@ -260,12 +262,32 @@ static void on_change(struct pool_state_watch *watch, size_t pool, size_t backen
 		sync_table(guard);
 }
 
+/* ---- listeners ---- */
+
+static bool may_refuse(const struct config_listener *listener)
+{
+	return listener->protocol == IPPROTO_TCP && listener->refuse != CONFIG_REFUSE_ACCEPT;
+}
+
+bool guard_drain(struct guard *guard, size_t listener)
+{
+	if (!may_refuse(&guard->config->listeners[listener]))
+		return false;
+	if (guard->phase != UNABLE && !guard->backoff_ms)
+		sync_table(guard);
+	return guard->phase == OPEN;
+}
+
 /* ---- start and end ---- */
 
 static bool is_needed(const struct guard *guard)
 {
 	if (guard->bans->n > 0)
 		return true;
+	for (size_t i = 0; i < guard->config->n_listeners; i++)
+		if (may_refuse(&guard->config->listeners[i]) &&
+			drain_state_until(guard->drains, i) != DRAIN_NONE)
+			return true;
 	for (size_t i = 0; i < guard->config->n_pools; i++)
 		if (guard->down[i] ||
 			(config_pool_may_fail(&guard->config->pools[i]) && has_refusals(guard, i)))
@@ -297,7 +319,8 @@ int guard_bequeath(const struct guard *guard, struct estate *estate)
 }
 
 int guard_start(struct loop *loop, const struct config *config, struct pool_state *pools,
-	const struct ban_list *bans, struct estate *estate, struct guard **ret_guard)
+	const struct drain_state *drains, const struct ban_list *bans, struct estate *estate,
+	struct guard **ret_guard)
 {
 	struct guard *guard = calloc(1, sizeof(*guard));
 
@@ -307,6 +330,7 @@ int guard_start(struct loop *loop, const struct config *config, struct pool_stat
 		.loop = loop,
 		.config = config,
 		.pools = pools,
+		.drains = drains,
 		.bans = bans,
 		.watch.on_change = on_change,
 		.table.channel.fd = -1,

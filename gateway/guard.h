@@ -1,6 +1,7 @@
 /*
  * guard - the supervisor's hand on the guard table (nft_guard.h): who is banned is not heard, and
- * while a pool is down, new clients of its listeners are refused before they are accepted.
+ * while a pool is down or a listener is drained, its new clients are refused before they are
+ * accepted.
  *
  * Where the table cannot be had, one line in the log says why; workers accept and reset clients of
  * a pool that is down, and so do those that are banned.
@@ -11,6 +12,7 @@
 
 #include "ban_list.h"
 #include "config.h"
+#include "drain_state.h"
 #include "estate.h"
 #include "loop.h"
 #include "pool_state.h"
@@ -18,17 +20,24 @@
 struct guard;
 
 /*
- * Begins. The first four must outlive it. estate: of the image before, whose table goes on; NULL:
+ * Begins. The first five must outlive it. estate: of the image before, whose table goes on; NULL:
  * there was none. 0 or -ENOMEM; a table that cannot be had is no failure.
  */
 int guard_start(struct loop *loop, const struct config *config, struct pool_state *pools,
-	const struct ban_list *bans, struct estate *estate, struct guard **ret_guard);
+	const struct drain_state *drains, const struct ban_list *bans, struct estate *estate,
+	struct guard **ret_guard);
 /* The table, into the estate for the next image. Takes NULL. 0 or a negative errno. */
 int guard_bequeath(const struct guard *guard, struct estate *estate);
 /* Takes the table away. Takes NULL, like the next two. */
 void guard_stop(struct guard *guard);
 /* In a child: lets go of the table, which goes on in the parent. */
 void guard_abandon(struct guard *guard);
+
+/*
+ * Other listeners are drained. Whether the table now refuses the clients of the listener, should it
+ * be one of them.
+ */
+bool guard_drain(struct guard *guard, size_t listener);
 
 /*
  * The list of bans has changed, by so much. 0: the table has it; or a negative errno: there is no

@@ -20,14 +20,22 @@ static int compare(const void *a, const void *b)
 	return bind_compare(&x->bind, &y->bind);
 }
 
-static struct place place_of(const struct config_listener *listener, const struct config_bind *bind,
-	const struct guard_view *view)
+static bool is_down(const struct config *config, const struct guard_view *view, size_t listener)
+{
+	const struct config_listener *own = &config->listeners[listener];
+
+	return (!own->embedded && view->pool_down[own->pool]) ||
+	       drain_state_until(view->drains, listener) != DRAIN_NONE;
+}
+
+static struct place place_of(
+	const struct config_listener *listener, const struct config_bind *bind, bool down)
 {
 	return (struct place){
 		.bind = *bind,
 		.refuse = listener->refuse,
-		.down = bind->protocol == IPPROTO_TCP && !listener->embedded &&
-			view->pool_down[listener->pool] && listener->refuse != CONFIG_REFUSE_ACCEPT,
+		.down = down && bind->protocol == IPPROTO_TCP &&
+			listener->refuse != CONFIG_REFUSE_ACCEPT,
 	};
 }
 
@@ -48,15 +56,16 @@ static size_t collect(
 
 	for (size_t i = 0; i < config->n_listeners; i++) {
 		const struct config_listener *listener = &config->listeners[i];
+		bool down = is_down(config, view, i);
 
 		for (size_t b = 0; b < listener->n_binds; b++) {
 			const struct config_bind *bind = &listener->binds[b];
 			struct config_bind other = in_ipv4(bind);
 
-			places[n++] = place_of(listener, bind, view);
+			places[n++] = place_of(listener, bind, down);
 			if (!listener->v6only && sockaddr_family(&bind->addr) == AF_INET6 &&
 				bind->prefix_len == 0)
-				places[n++] = place_of(listener, &other, view);
+				places[n++] = place_of(listener, &other, down);
 		}
 	}
 	return n;

@@ -10,10 +10,12 @@
 #include <stdbool.h>
 
 #include "config.h"
+#include "drain_state.h"
 
 struct guard_view {
-	const bool *pool_down; /* one for each of config.pools */
-	bool has_bans;	       /* somebody is banned */
+	const bool *pool_down;		  /* one for each of config.pools */
+	bool has_bans;			  /* somebody is banned */
+	const struct drain_state *drains; /* NULL: no listener is drained */
 };
 
 /*

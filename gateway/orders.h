@@ -4,8 +4,8 @@
  *
  * It is the supervisor's memory of it: kept by pool and address, so that it holds for the server
  * and not for a place in the configuration, and goes on from image to image. A backend that DNS
- * takes away and brings back finds its order again. What follows from an order is in pool_state.h,
- * where workers see it.
+ * takes away and brings back finds its order again. Listeners are known by name. What follows from
+ * an order is in pool_state.h and drain_state.h, where workers see it.
  */
 #pragma once
 
@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "config.h"
+#include "drain_state.h"
 #include "estate.h"
 #include "pool_state.h"
 
@@ -20,8 +21,9 @@
 
 struct orders;
 
-/* config and pools must outlive it. NULL without memory. */
-struct orders *orders_new(const struct config *config, struct pool_state *pools);
+/* All must outlive it. NULL without memory. */
+struct orders *orders_new(
+	const struct config *config, struct pool_state *pools, struct drain_state *drains);
 /* Takes NULL. */
 void orders_free(struct orders *orders);
 
@@ -32,6 +34,15 @@ void orders_free(struct orders *orders);
 int orders_set_weight(struct orders *orders, size_t pool, size_t backend, uint32_t weight);
 /* The configuration's again. The same. */
 int orders_unset_weight(struct orders *orders, size_t pool, size_t backend);
+
+/*
+ * The backend gets no new clients, and its flows may go on until then; DRAIN_NONE: all is as
+ * before. The same.
+ */
+int orders_drain_backend(struct orders *orders, size_t pool, size_t backend, uint64_t until_ms);
+/* refused_ms: from then on workers turn its clients away. */
+void orders_drain_listener(
+	struct orders *orders, size_t listener, uint64_t until_ms, uint64_t refused_ms);
 
 /*
  * For the next image. An order goes on there unless what it is about is gone, or the configuration

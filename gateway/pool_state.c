@@ -183,9 +183,27 @@ uint32_t pool_state_weight(const struct pool_state *state, size_t pool, size_t b
 	return __atomic_load_n(&find(state, pool, backend)->weight, __ATOMIC_ACQUIRE);
 }
 
+/* No table is made anew: as with one that is down, only its own clients go elsewhere. */
+void pool_state_set_drained(
+	struct pool_state *state, size_t pool, size_t backend, uint64_t until_ms)
+{
+	struct pool_state_backend *found = find(state, pool, backend);
+
+	if (found->drained_ms == until_ms)
+		return;
+	__atomic_store_n(&found->drained_ms, until_ms, __ATOMIC_RELEASE);
+	tell(state, pool, backend);
+}
+
+uint64_t pool_state_drained(const struct pool_state *state, size_t pool, size_t backend)
+{
+	return __atomic_load_n(&find(state, pool, backend)->drained_ms, __ATOMIC_ACQUIRE);
+}
+
 bool pool_state_serves(const struct pool_state *state, size_t pool, size_t backend)
 {
 	return pool_state_weight(state, pool, backend) > 0 &&
+	       pool_state_drained(state, pool, backend) == DRAIN_NONE &&
 	       pool_state_is_up(state, pool, backend);
 }
 
@@ -220,10 +238,12 @@ void pool_state_set_address(struct pool_state *state, size_t pool, size_t backen
 	/* Nobody is sent there while what is known of it changes. */
 	__atomic_and_fetch(&found->where, ~NOW, __ATOMIC_RELEASE);
 	if (addr) {
-		if ((found->where & EVER) && (found->where & ~VALID) != word_of(addr))
+		if ((found->where & EVER) && (found->where & ~VALID) != word_of(addr)) {
 			__atomic_store_n(&found->weight,
 				state->config->pools[pool].backends[backend].weight,
 				__ATOMIC_RELAXED);
+			__atomic_store_n(&found->drained_ms, DRAIN_NONE, __ATOMIC_RELAXED);
+		}
 		__atomic_store_n(&found->up_ms, now_ms, __ATOMIC_RELAXED);
 		__atomic_store_n(&found->failures, 0, __ATOMIC_RELAXED);
 		__atomic_store_n(&found->closed_at_ms, 0, __ATOMIC_RELAXED);

@@ -1,10 +1,11 @@
 /*
  * pool_state - what all processes know of the backends, in shared memory: where they are, which are
- * up, what weight they have, how many connections each has, which have failed lately.
+ * up, what weight they have, which are
+ * drained, how many connections each has, which have failed lately.
  *
- * Made before the workers are forked. "where", "up_ms", "down", "weight" and the generations have
- * one writer, the supervisor; "live" has one for each worker's row. The circuit's two fields are
- * written by all workers, without a lock: a count that is off by one does no harm.
+ * Made before the workers are forked. "where", "up_ms", "down", "weight", "drained_ms" and the
+ * generations have one writer, the supervisor; "live" has one for each worker's row. The circuit's
+ * two fields are written by all workers, without a lock: a count that is off by one does no harm.
  */
 #pragma once
 
@@ -13,6 +14,7 @@
 #include <stdint.h>
 
 #include "config.h"
+#include "drain_state.h"
 #include "list.h"
 #include "shared_count.h"
 
@@ -20,6 +22,7 @@ struct pool_state_backend {
 	uint64_t where;	       /* of pool_state_address(): all of it in one word */
 	uint64_t up_ms;	       /* when it came back; 0: it has been up from the start */
 	uint64_t closed_at_ms; /* the circuit: until then it is open */
+	uint64_t drained_ms;   /* until when its flows may go on; DRAIN_NONE: it is not drained */
 	uint32_t down;	       /* 1: a check has found it down */
 	uint32_t failures;     /* connections to it that failed, in a row */
 	uint32_t weight;       /* in force: the configuration's, or an operator's */
@@ -42,7 +45,8 @@ struct pool_state {
 /* Who wants to know at once. */
 struct pool_state_watch {
 	struct list_node node;
-	/* It has another address or weight, has lost its address, or was found up or down. */
+	/* It has another address or weight, is drained or no more, has lost its address, or was
+	 * found up or down. */
 	void (*on_change)(struct pool_state_watch *watch, size_t pool, size_t backend);
 };
 
@@ -66,7 +70,11 @@ bool pool_state_is_up(const struct pool_state *state, size_t pool, size_t backen
 /* By the supervisor: from now on, until the backend gets another address. */
 void pool_state_set_weight(struct pool_state *state, size_t pool, size_t backend, uint32_t weight);
 uint32_t pool_state_weight(const struct pool_state *state, size_t pool, size_t backend);
-/* Whether it may get new clients: it is up, and has a weight. */
+/* By the supervisor, likewise: drained, DRAIN_NO_DEADLINE or until then; or DRAIN_NONE. */
+void pool_state_set_drained(
+	struct pool_state *state, size_t pool, size_t backend, uint64_t until_ms);
+uint64_t pool_state_drained(const struct pool_state *state, size_t pool, size_t backend);
+/* Whether it may get new clients: it is up, has a weight, and is not drained. */
 bool pool_state_serves(const struct pool_state *state, size_t pool, size_t backend);
 
 /*
@@ -81,7 +89,7 @@ bool pool_state_is_at(const struct pool_state *state, size_t pool, size_t backen
 
 /*
  * By the supervisor: the backend has this address from now on, and begins anew; with the weight of
- * the configuration, if it is not the last address. up: it may have
+ * the configuration and not drained, if it is not the last address. up: it may have
  * clients at once, or else when a check has found it up. NULL: it has none.
  */
 void pool_state_set_address(struct pool_state *state, size_t pool, size_t backend,

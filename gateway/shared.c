@@ -47,7 +47,9 @@ static int make_rest(struct shared *shared, const struct config *config)
 	shared->stats = stats_create(shared->n_blocks);
 	shared->pools = pool_state_create(config, n);
 	shared->measures = measures_create(config, n);
-	if (!shared->rings || !shared->stats || !shared->pools || !shared->measures)
+	shared->drains = drain_state_create(config->n_listeners, config->drain_ms);
+	if (!shared->rings || !shared->stats || !shared->pools || !shared->measures ||
+		!shared->drains)
 		return -ENOMEM;
 	if (client_limits_needed(config)) {
 		shared->limits = client_limits_create(n, config->n_listeners);
@@ -86,6 +88,7 @@ void shared_destroy(struct shared *shared)
 	stats_destroy(shared->stats, shared->n_blocks);
 	measures_destroy(shared->measures);
 	pool_state_destroy(shared->pools);
+	drain_state_destroy(shared->drains);
 	if (shared->log_level) {
 		log_share_level(NULL);
 		munmap(shared->log_level, sizeof(*shared->log_level));

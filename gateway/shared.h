@@ -28,6 +28,7 @@ struct shared {
 	int wake_fd;	     /* of their reader */
 	uint32_t *log_level; /* log_share_level() has it */
 	struct pool_state *pools;
+	struct drain_state *drains;
 	struct who *who;
 	struct client_limits *limits; /* NULL: no listener has any */
 	struct udp_shared udp;	      /* empty without UDP listeners */

@@ -4,10 +4,12 @@
 # Words that may follow those so far; none for what only the operator can know.
 _sixgatectl_words() {
     case $1 in
-        "") echo "net doctor status top who flows kill-flow pools log-level ban unban bans reload reload-lists set" ;;
+        "") echo "net doctor status top who flows kill-flow pools log-level ban unban bans reload reload-lists set drain undrain" ;;
         log-level) echo "error warning info debug" ;;
         net) echo "plan apply status teardown" ;;
         set) echo weight ;;
+        drain) echo "backend listener gateway" ;;
+        undrain) echo "backend listener" ;;
     esac
 }
 
@@ -15,9 +17,9 @@ _sixgatectl() {
     local cur prev words cword path="" word skip=0 options
     options="--config --json --run-directory --socket --no-connect --for --reason --backend --protocol --at --binary"
     options+=" --client --listener --older-than --younger-than --limit --follow"
-    options+=" --interval --help --version"
+    options+=" --interval --deadline --help --version"
     # Options that the next word belongs to.
-    local with_value="--@(config|run-directory|socket|for|reason|backend|protocol|at|binary|client|listener|older-than|younger-than|limit|interval)"
+    local with_value="--@(config|run-directory|socket|for|reason|backend|protocol|at|binary|client|listener|older-than|younger-than|limit|interval|deadline)"
 
     _init_completion -n : || return
     case $prev in

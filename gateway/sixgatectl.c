@@ -122,6 +122,40 @@ static const struct ctl_command control_commands[] = {
 			{ "weight", CONTROL_TEXT, true, true } },
 		.print = ctl_orders_print_weight,
 	},
+	{
+		.name = "drain-backend",
+		.words = "drain backend",
+		.params = { { "pool", CONTROL_TEXT, true, true },
+			{ "backend", CONTROL_TEXT, true, true },
+			{ "deadline", CONTROL_TEXT, false, false } },
+		.print = ctl_orders_print_drain,
+	},
+	{
+		.name = "drain-listener",
+		.words = "drain listener",
+		.params = { { "listener", CONTROL_TEXT, true, true },
+			{ "deadline", CONTROL_TEXT, false, false } },
+		.print = ctl_orders_print_drain,
+	},
+	{
+		.name = "drain-gateway",
+		.words = "drain gateway",
+		.params = { { "deadline", CONTROL_TEXT, false, false } },
+		.print = ctl_orders_print_drain,
+	},
+	{
+		.name = "undrain-backend",
+		.words = "undrain backend",
+		.params = { { "pool", CONTROL_TEXT, true, true },
+			{ "backend", CONTROL_TEXT, true, true } },
+		.print = ctl_orders_print_undrain,
+	},
+	{
+		.name = "undrain-listener",
+		.words = "undrain listener",
+		.params = { { "listener", CONTROL_TEXT, true, true } },
+		.print = ctl_orders_print_undrain,
+	},
 };
 
 static const char usage_text[] =
@@ -143,6 +177,11 @@ static const char usage_text[] =
 	"       sixgatectl [WHERE] [--json] ban PREFIX [--for TIME] [--reason TEXT]\n"
 	"       sixgatectl [WHERE] [--json] unban PREFIX\n"
 	"       sixgatectl [WHERE] [--json] set weight POOL ADDRESS:PORT NUMBER|default\n"
+	"       sixgatectl [WHERE] [--json] drain backend POOL ADDRESS:PORT [--deadline TIME]\n"
+	"       sixgatectl [WHERE] [--json] drain listener NAME [--deadline TIME]\n"
+	"       sixgatectl [WHERE] [--json] drain gateway [--deadline TIME]\n"
+	"       sixgatectl [WHERE] [--json] undrain backend POOL ADDRESS:PORT\n"
+	"       sixgatectl [WHERE] [--json] undrain listener NAME\n"
 	"       sixgatectl --help | --version\n"
 	"\n"
 	"Asks a gateway that runs; shows, makes and undoes what it needs in the kernel, and says\n"

@@ -61,6 +61,20 @@ static json_t *counters_json(const struct status_facts *facts)
 	return object;
 }
 
+/* Takes the object over, and says in it whether what it is about is drained. */
+static json_t *with_drain(const struct status_facts *facts, json_t *object, uint64_t until_ms)
+{
+	bool ends = until_ms != DRAIN_NONE && until_ms != DRAIN_NO_DEADLINE;
+	uint64_t left_ms = ends && until_ms > facts->now_ms ? until_ms - facts->now_ms : 0;
+
+	if (!object)
+		return NULL;
+	json_object_set_new(object, "draining", json_boolean(until_ms != DRAIN_NONE));
+	json_object_set_new(
+		object, "drain_left_s", ends ? json_real((double)left_ms / 1000.0) : json_null());
+	return object;
+}
+
 static json_t *backend_json(const struct status_facts *facts, size_t pool, size_t backend)
 {
 	const struct config_pool *config_pool = &facts->config->pools[pool];
@@ -104,7 +118,9 @@ static json_t *pool_json(const struct status_facts *facts, size_t pool)
 	for (size_t i = 0; i < config->n_backends; i++) {
 		up = up || pool_state_serves(facts->pools, pool, i);
 		if (is_shown(facts, pool, i))
-			json_array_append_new(list, backend_json(facts, pool, i));
+			json_array_append_new(
+				list, with_drain(facts, backend_json(facts, pool, i),
+					      pool_state_drained(facts->pools, pool, i)));
 	}
 	return json_pack("{s:s, s:b, s:b, s:o}", "name", config->name, "up", up, "checked",
 		config->check.type != CONFIG_CHECK_NONE, "backends", list);
@@ -167,7 +183,7 @@ static json_t *listener_json(const struct status_facts *facts, size_t index)
 	more = measured_json(&measured);
 	json_object_update(object, more);
 	json_decref(more);
-	return object;
+	return with_drain(facts, object, drain_state_until(facts->drains, index));
 }
 
 static json_t *listeners_json(const struct status_facts *facts)

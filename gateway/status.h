@@ -13,6 +13,7 @@
 #include <sys/types.h>
 
 #include "config.h"
+#include "drain_state.h"
 #include "measures.h"
 #include "pool_state.h"
 #include "stats.h"
@@ -30,6 +31,7 @@ struct status_worker {
 struct status_facts {
 	const struct config *config;
 	const struct pool_state *pools;
+	const struct drain_state *drains;
 	const struct measures *measures;
 	const char *state; /* "starting", "running", "draining" */
 	uint64_t now_ms;

@@ -127,7 +127,7 @@ static void stop_holding(struct supervisor *supervisor)
 
 static void start_draining(struct supervisor *supervisor)
 {
-	uint32_t drain_ms = supervisor->config->drain_ms;
+	uint32_t drain_ms = drain_state_gateway(supervisor->shared.drains);
 
 	log_info("stopping: no more clients are accepted, live flows may finish for %u s",
 		drain_ms / 1000);
@@ -600,7 +600,8 @@ static int start_guard(struct supervisor *supervisor)
 	if (!supervisor->bans)
 		return -ENOMEM;
 	return guard_start(&supervisor->loop, supervisor->config, supervisor->shared.pools,
-		bans_list(supervisor->bans), supervisor->setup->estate, &supervisor->guard);
+		supervisor->shared.drains, bans_list(supervisor->bans), supervisor->setup->estate,
+		&supervisor->guard);
 }
 
 /* What an image before this one has left. */
@@ -698,7 +699,8 @@ static int prepare(struct supervisor *supervisor)
 		return -ENOMEM;
 	for (size_t i = 0; i < supervisor->n_workers; i++)
 		init_child(supervisor, &supervisor->workers[i], i);
-	supervisor->orders = orders_new(supervisor->config, supervisor->shared.pools);
+	supervisor->orders =
+		orders_new(supervisor->config, supervisor->shared.pools, supervisor->shared.drains);
 	if (!supervisor->orders)
 		return -ENOMEM;
 	if (!supervisor->setup->estate)
@@ -807,6 +809,7 @@ static int init(struct supervisor *supervisor, const struct supervisor_setup *se
 		.shared.wake_fd = -1,
 		.access_fd = -1,
 		.keep = keep_estate,
+		.drain = start_draining,
 		.metrics_fds = { -1, -1, -1, -1 },
 		.history_fd = -1,
 	};

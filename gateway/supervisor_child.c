@@ -75,6 +75,7 @@ static int worker_child(struct supervisor *supervisor, size_t index, int channel
 		.log_access = supervisor->config->access_log != LOG_TARGET_OFF,
 		.udp_shared = supervisor->shared.udp,
 		.pools = supervisor->shared.pools,
+		.drains = supervisor->shared.drains,
 		.who = supervisor->shared.who,
 		.limits = supervisor->shared.limits,
 		.lists = list_keeper_lists(supervisor->lists),

@@ -3,10 +3,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "clock.h"
 #include "control_level.h"
+#include "log.h"
 #include "status.h"
+#include "worker.h"
 
 static int run_status(
 	void *userdata, const json_t *args, json_t **ret_result, struct control_error *error)
@@ -17,6 +20,7 @@ static int run_status(
 	const struct status_facts facts = {
 		.config = supervisor->config,
 		.pools = supervisor->shared.pools,
+		.drains = supervisor->shared.drains,
 		.measures = supervisor->shared.measures,
 		.state = states[supervisor->state],
 		.now_ms = supervisor->loop.now_ms,
@@ -78,7 +82,16 @@ static int run_pools(
 static void on_orders(void *userdata)
 {
 	struct supervisor *supervisor = userdata;
+	const char message = WORKER_DRAINS;
 
+	for (size_t i = 0; i < supervisor->n_workers; i++) {
+		const struct child *child = &supervisor->workers[i];
+
+		if (child->pid &&
+			send(child->channel_fd, &message, 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+			log_warning("worker %u does not listen: %s", (unsigned)child->index,
+				strerror(errno));
+	}
 	if (supervisor->state == RUNNING)
 		supervisor->keep(supervisor);
 }
@@ -88,6 +101,16 @@ int supervisor_control_status(struct supervisor *supervisor, json_t **ret_status
 	struct control_error error;
 
 	return run_status(supervisor, NULL, ret_status, &error);
+}
+
+static int drain_gateway(void *userdata)
+{
+	struct supervisor *supervisor = userdata;
+
+	if (supervisor->state != RUNNING)
+		return -EALREADY;
+	supervisor->drain(supervisor);
+	return 0;
 }
 
 int supervisor_control_start(struct supervisor *supervisor)
@@ -127,10 +150,15 @@ int supervisor_control_start(struct supervisor *supervisor)
 	control_flows_add(supervisor->control, &supervisor->flows_command);
 	control_level_add(supervisor->control, supervisor->config);
 	supervisor->order_commands = (struct control_orders){
+		.loop = &supervisor->loop,
 		.config = supervisor->config,
 		.pools = supervisor->shared.pools,
+		.drains = supervisor->shared.drains,
 		.orders = supervisor->orders,
+		.guard = supervisor->guard,
+		.measures = supervisor->shared.measures,
 		.on_change = on_orders,
+		.drain_gateway = drain_gateway,
 		.userdata = supervisor,
 	};
 	control_orders_add(supervisor->control, &supervisor->order_commands);

@@ -7,8 +7,14 @@
 
 bool tcp_admit_listed(struct tcp_end *ends, const struct config *config, struct flow *flow)
 {
-	switch (client_lists_judge(
-		ends->flows->lists, (size_t)(flow->listener - config->listeners), &flow->client)) {
+	size_t listener = (size_t)(flow->listener - config->listeners);
+
+	if (drain_state_refuses(ends->flows->drains, listener, ends->loop->now_ms)) {
+		tcp_end_refused(ends, flow, ACCESS_LOG_DRAINED,
+			"the listener is drained (sixgatectl drain listener)");
+		return false;
+	}
+	switch (client_lists_judge(ends->flows->lists, listener, &flow->client)) {
 	case CLIENT_LISTS_DENIED:
 		tcp_end_refused(ends, flow, ACCESS_LOG_DENIED,
 			"the listener's lists do not let it in (clients)");

@@ -540,7 +540,8 @@ struct flow *udp_session_begin(struct udp_sessions *sessions, struct udp_listene
 		return NULL;
 	}
 	sockaddr_set_port(&local, sockaddr_port(&listener->bind->addr));
-	if (sessions->draining) {
+	if (sessions->draining || drain_state_refuses(sessions->flows->drains, listener->index,
+					  sessions->loop->now_ms)) {
 		stats_add(sessions->stats, STATS_DROPPED_DRAINING, 1);
 		*ret_refused = true;
 		return NULL;

@@ -10,6 +10,7 @@
 
 #include "broker.h"
 #include "channel.h"
+#include "drainer.h"
 #include "handover.h"
 #include "log.h"
 #include "loop.h"
@@ -56,6 +57,7 @@ struct worker {
 	struct admission admission;
 	struct loop_source channel;
 	struct timer drain_timer;
+	struct drainer drainer;
 	struct broker_stock stock;
 	struct log_limit stock_log;
 	struct timer stock_timer; /* asks again when none were to be had */
@@ -142,7 +144,7 @@ static void start_drain(struct worker *worker)
 	if (worker->setup->n_udp > 0)
 		udp_relay_drain(&worker->udp);
 	loop_timer_set(&worker->loop, &worker->drain_timer,
-		worker->loop.now_ms + worker->setup->config->drain_ms);
+		worker->loop.now_ms + drain_state_gateway(worker->setup->drains));
 }
 
 /* ---- succession ---- */
@@ -339,6 +341,9 @@ static void on_channel(struct loop_source *source, uint32_t events)
 	case WORKER_KILL:
 		kill_doomed(worker);
 		break;
+	case WORKER_DRAINS:
+		drainer_look(&worker->drainer);
+		break;
 	case WORKER_DRAIN:
 		start_drain(worker);
 		break;
@@ -382,6 +387,7 @@ static int start_relays(struct worker *worker)
 	worker->flows.ring_wake_fd = setup->ring_wake_fd;
 	worker->flows.limits = setup->limits;
 	worker->flows.lists = setup->lists;
+	worker->flows.drains = setup->drains;
 	measures_writer_init(&worker->flows.measures, setup->measures, setup->index);
 	pool_state_clear_worker(setup->pools, setup->index);
 	if (setup->limits)
@@ -453,6 +459,16 @@ static int worker_start(struct worker *worker)
 	err = start_relays(worker);
 	if (err)
 		goto fail_loop;
+	worker->drainer = (struct drainer){
+		.loop = &worker->loop,
+		.config = setup->config,
+		.pools = setup->pools,
+		.drains = setup->drains,
+		.flows = &worker->flows,
+		.tcp = &worker->relay,
+		.udp = &worker->udp,
+	};
+	drainer_init(&worker->drainer);
 	worker->channel.on_event = on_channel;
 	timer_init(&worker->drain_timer, on_drain_due);
 	timer_init(&worker->stock_timer, on_stock_due);

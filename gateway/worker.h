@@ -23,7 +23,8 @@ enum worker_message {
 	WORKER_HANDOVER = 'H',
 	/* To a successor, with channels' other ends, maybe none: take over what comes. */
 	WORKER_INHERIT = 'I',
-	WORKER_KILL = 'K',  /* to the worker: end those flows that are doomed (who.h) */
+	WORKER_KILL = 'K',   /* to the worker: end those flows that are doomed (who.h) */
+	WORKER_DRAINS = 'X', /* to the worker: backends or listeners are drained, or no more */
 	WORKER_DRAIN = 'D', /* to the worker: accept no more, end when the flows have, or in time */
 	WORKER_END = 'E',   /* to the worker: reset all flows and end */
 };
@@ -43,6 +44,7 @@ struct worker_setup {
 	size_t n_udp;
 	struct udp_shared udp_shared; /* for these */
 	struct pool_state *pools;
+	const struct drain_state *drains;
 	bool succeeds;		      /* others have the datagrams until WORKER_INHERIT says more */
 	struct client_limits *limits; /* NULL: there are none */
 	struct who *who;	      /* NULL: it is switched off */

@@ -125,6 +125,37 @@ static void test_interface(void **state)
 		"reset fe80::1/128 80-80 by interface\n");
 }
 
+/* The pool is up, and the listener is not to have new clients. */
+static void test_drained_listener(void **state)
+{
+	static const char text[] =
+		"listener \"a\" { bind = \"[2001:db8::1]:80\" pool = \"p\" }\n"
+		"listener \"b\" { bind = \"[2001:db8::2]:80\" pool = \"p\" refuse = "
+		"accept-then-reset }\n"
+		"listener \"c\" { bind = \"[2001:db8::3]:80\" pool = \"p\" protocol = udp }\n"
+		"listener \"d\" { bind = \"[2001:db8::4]:80\" pool = \"p\" }" POOLS;
+	const bool down[] = { false, false };
+	struct drain_state *drains = drain_state_create(4, 0);
+	const struct guard_view view = { .pool_down = down, .drains = drains };
+	struct nft_guard_wanted wanted = { 0 };
+	struct config *config = NULL;
+	char error[CONFIG_ERROR_MAX];
+
+	(void)state;
+	assert_non_null(drains);
+	if (config_file_parse("x", text, strlen(text), &config, error) != 0)
+		fail_msg("%s", error);
+	for (size_t i = 0; i < 3; i++)
+		drain_state_set(drains, i, DRAIN_NO_DEADLINE, 0);
+	assert_int_equal(guard_wanted_make(config, &view, &wanted), 0);
+	assert_int_equal(wanted.n_rules, 1);
+	assert_int_equal(wanted.rules[0].kind, NFT_GUARD_RESET);
+	assert_int_equal(wanted.rules[0].addr[15], 1);
+	free(wanted.rules);
+	config_free(config);
+	drain_state_destroy(drains);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -135,6 +166,7 @@ int main(void)
 		cmocka_unit_test(test_ipv4_clients_of_an_ipv6_socket),
 		cmocka_unit_test(test_bans),
 		cmocka_unit_test(test_interface),
+		cmocka_unit_test(test_drained_listener),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

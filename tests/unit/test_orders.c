@@ -28,6 +28,7 @@
 struct fixture {
 	struct config *config;
 	struct pool_state *state;
+	struct drain_state *drains;
 	struct orders *orders;
 };
 
@@ -39,13 +40,16 @@ static void setup(struct fixture *f, const char *text)
 		fail_msg("%s", error);
 	f->state = pool_state_create(f->config, 1);
 	assert_non_null(f->state);
-	f->orders = orders_new(f->config, f->state);
+	f->drains = drain_state_create(f->config->n_listeners, 1000);
+	assert_non_null(f->drains);
+	f->orders = orders_new(f->config, f->state, f->drains);
 	assert_non_null(f->orders);
 }
 
 static void teardown(struct fixture *f)
 {
 	orders_free(f->orders);
+	drain_state_destroy(f->drains);
 	pool_state_destroy(f->state);
 	config_free(f->config);
 }
@@ -140,11 +144,79 @@ static void test_of_a_name(void **state)
 	teardown(&f);
 }
 
+/* A drain, unlike a weight, is not what the configuration speaks of. */
+static void test_drains_go_on(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	setup(&f, TWO);
+	assert_int_equal(orders_drain_backend(f.orders, 1, 0, 12345), 0);
+	assert_int_equal(orders_drain_backend(f.orders, 1, 1, DRAIN_NO_DEADLINE), 0);
+	assert_int_equal(orders_set_weight(f.orders, 1, 0, 7), 0);
+	orders_drain_listener(f.orders, 0, 54321, 5);
+	assert_false(drain_state_refuses(f.drains, 0, 4));
+	assert_false(pool_state_serves(f.state, 1, 0));
+	go_on(&f, CHANGED);
+	assert_true(pool_state_drained(f.state, 1, 0) == 12345);
+	assert_true(pool_state_drained(f.state, 1, 1) == DRAIN_NO_DEADLINE);
+	assert_true(pool_state_drained(f.state, 0, 0) == DRAIN_NONE);
+	assert_true(drain_state_until(f.drains, 0) == 54321);
+	assert_true(drain_state_refuses(f.drains, 0, 4));
+	assert_int_equal(pool_state_weight(f.state, 1, 0), 30);
+	assert_int_equal(orders_drain_backend(f.orders, 1, 0, DRAIN_NONE), 0);
+	assert_true(pool_state_serves(f.state, 1, 0));
+	orders_drain_listener(f.orders, 0, DRAIN_NONE, 0);
+	assert_false(drain_state_refuses(f.drains, 0, 4));
+	go_on(&f, GONE);
+	go_on(&f, TWO);
+	assert_true(pool_state_serves(f.state, 1, 0));
+	assert_true(pool_state_serves(f.state, 1, 1));
+	teardown(&f);
+}
+
+/* Its clients go elsewhere, and nobody else does. */
+static void test_who_moves(void **state)
+{
+	static const char three[] =
+		LISTENER "pool \"pq\" { balance = maglev backend \"10.0.0.1:80\" {}"
+			 "backend \"10.0.0.2:80\" {} backend \"10.0.0.3:80\" {} }";
+	struct sockaddr_any client = { .in6.sin6_family = AF_INET6 };
+	const struct pool_request request = { .client = &client, .now_ms = 1 };
+	size_t before[500];
+	struct fixture f;
+	struct pool pool;
+
+	(void)state;
+	setup(&f, three);
+	assert_int_equal(pool_init(&pool, f.config, 0, f.state, 0), 0);
+	for (int round = 0; round < 3; round++) {
+		for (unsigned i = 0; i < 500; i++) {
+			size_t picked;
+
+			client.in6.sin6_addr.s6_addr32[3] = i;
+			picked = pool_pick(&pool, &request);
+			if (round == 0)
+				before[i] = picked;
+			else if (round == 1 && before[i] == 1)
+				assert_int_not_equal(picked, 1);
+			else
+				assert_int_equal(picked, before[i]);
+		}
+		assert_int_equal(orders_drain_backend(f.orders, 0, 1,
+					 round == 0 ? DRAIN_NO_DEADLINE : DRAIN_NONE),
+			0);
+	}
+	pool_destroy(&pool);
+	teardown(&f);
+}
+
 /* What another release or a damaged estate may say. */
 static void test_strange_estates(void **state)
 {
 	static const char *const names[] = { "weight ", "weight  ", "weight pq", "weight pq 1",
-		"weight x 10.0.0.1:80", "weight pq 10.0.0.1:81", "weight pq :0" };
+		"weight x 10.0.0.1:80", "weight pq 10.0.0.1:81", "weight pq :0", "drain",
+		"drain pq", "drain x 10.0.0.1:80", "drain-listener x" };
 	struct estate *estate = estate_new();
 	struct fixture f;
 
@@ -205,6 +277,8 @@ int main(void)
 		cmocka_unit_test(test_set_and_unset),
 		cmocka_unit_test(test_orders_go_on),
 		cmocka_unit_test(test_of_a_name),
+		cmocka_unit_test(test_drains_go_on),
+		cmocka_unit_test(test_who_moves),
 		cmocka_unit_test(test_strange_estates),
 		cmocka_unit_test(test_gateways_agree),
 	};
