@@ -59,9 +59,10 @@ def test_status(site, start):
             assert {worker["pid"] for worker in status["workers"]} < set(daemon.pids())
             assert sum(worker["live_flows"] for worker in status["workers"]) == 1
             assert status["counters"]["accepted"] == status["counters"]["live_flows"] == 1
-            assert status["pools"][0]["backends"] == [
-                {"address": f"{SERVER4}:{PORT}", "weight": 100, "backup": False, "up": True,
-                 "circuit_open": False, "failures": 0, "live": 1, "connects": 1, "connect_failures": 0}]
+            backend = {"address": f"{SERVER4}:{PORT}", "weight": 100, "weight_configured": 100, "weight_set": False,
+                       "backup": False, "up": True, "circuit_open": False, "failures": 0, "live": 1, "connects": 1,
+                       "connect_failures": 0, "draining": False, "drain_left_s": None}
+            assert status["pools"][0]["backends"] == [backend]
             listener = {"name": "web", "protocol": "tcp", "binds": [f"[{VIP6}]:{PORT}"], "pool": "web",
                         "identity": "proxy-v2"}
             assert listener.items() <= status["listeners"][0].items() and len(status["listeners"]) == 1
