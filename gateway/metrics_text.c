@@ -207,13 +207,26 @@ static const struct row worker_rows[] = {
 
 #define N(array) (sizeof(array) / sizeof((array)[0]))
 
+static void put_ended(struct text *text, const json_t *listener)
+{
+	static const struct family ended = { "ended", NULL, "Flows, by how they ended.", COUNTER };
+	json_t *value;
+	const char *reason;
+
+	json_object_foreach(json_object_get(listener, "ended"), reason, value)
+	{
+		const struct label labels[] = { { "listener", string_of(listener, "name") },
+			{ "reason", reason }, { NULL, NULL } };
+
+		put(text, &ended, labels, value);
+	}
+}
+
 static void put_listeners(struct text *text, const json_t *listeners)
 {
 	static const struct family info = { "listener_info", NULL, "What there is of a listener.",
 		GAUGE };
-	static const struct family ended = { "ended", NULL, "Flows, by how they ended.", COUNTER };
-	const json_t *listener, *value;
-	const char *reason;
+	const json_t *listener;
 	size_t i;
 
 	json_array_foreach(listeners, i, listener)
@@ -235,17 +248,16 @@ static void put_listeners(struct text *text, const json_t *listeners)
 				json_object_get(listener, listener_rows[row].key));
 		}
 	json_array_foreach(listeners, i, listener)
-		json_object_foreach((json_t *)json_object_get(listener, "ended"), reason, value)
 	{
-		const struct label labels[] = { { "listener", string_of(listener, "name") },
-			{ "reason", reason }, { NULL, NULL } };
-
-		put(text, &ended, labels, value);
+		put_ended(text, listener);
 	}
 	for (size_t row = 0; row < N(listener_histograms); row++)
-		json_array_foreach(listeners, i, listener) put_histogram(text,
-			&listener_histograms[row].family, string_of(listener, "name"),
-			json_object_get(listener, listener_histograms[row].key));
+		json_array_foreach(listeners, i, listener)
+		{
+			put_histogram(text, &listener_histograms[row].family,
+				string_of(listener, "name"),
+				json_object_get(listener, listener_histograms[row].key));
+		}
 }
 
 static bool same_string(const json_t *one, const json_t *other, const char *key)
@@ -300,7 +312,10 @@ static void put_pools(struct text *text, const json_t *pools)
 		put(text, &up, labels, json_object_get(pool, "up"));
 	}
 	for (size_t row = 0; row < N(backend_rows); row++)
-		json_array_foreach(pools, i, pool) put_backends(text, pool, &backend_rows[row]);
+		json_array_foreach(pools, i, pool)
+		{
+			put_backends(text, pool, &backend_rows[row]);
+		}
 }
 
 static void put_workers(struct text *text, const json_t *workers)

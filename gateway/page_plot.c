@@ -39,8 +39,11 @@ struct samples {
 
 static double seconds_before(const struct samples *samples, size_t i)
 {
-	int64_t dt = i > 0 ? samples->list[i].time_s - samples->list[i - 1].time_s : 0;
+	int64_t dt;
 
+	if (i == 0)
+		return PAGE_TEXT_UNKNOWN;
+	dt = samples->list[i].time_s - samples->list[i - 1].time_s;
 	return dt > 0 && dt <= GAP_S ? (double)dt : PAGE_TEXT_UNKNOWN;
 }
 

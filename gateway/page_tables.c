@@ -81,7 +81,10 @@ void page_tables_workers(struct page_text *text, const json_t *status)
 		page_text_addf(text, "<th scope=\"col\"%s>%s</th>",
 			k == 1 ? " class=\"state\"" : "", heads[k]);
 	page_text_add(text, "</tr></thead><tbody>");
-	json_array_foreach(workers, i, worker) add_worker(text, worker);
+	json_array_foreach(workers, i, worker)
+	{
+		add_worker(text, worker);
+	}
 	page_text_add(text, "</tbody></table></div>");
 }
 

@@ -114,8 +114,9 @@ def test_openmetrics(site, gateway):
     """The same numbers as in status, under the names that the manual has."""
     daemon = gateway(config=config(site))
     serve_one(site)
-    wait_until(lambda: result(site, "status")["listeners"][0]["ended"]["closed"] == 1, "the flow has ended")
-    time.sleep(1.1)  # answers may be so old
+    wait_until(lambda: value(families(site), "sixgate_ended_total", listener="web", reason="closed") == 1,
+               "the flow has ended")
+    wait_until(lambda: value(families(site), "sixgate_pool_up", pool="down") == 0, "the pool is down")
     found = families(site)
     assert value(found, "sixgate_accepted_total", listener="web") == 1
     assert value(found, "sixgate_accepted_total", listener="udp") == 0
@@ -239,9 +240,9 @@ def test_observer_dies(site, gateway):
 def test_supervisor_that_does_not_answer(site, gateway):
     daemon = gateway(config=config(site))
     assert get(site, "/metrics")[0] == 200
-    time.sleep(1.1)
     os.kill(daemon.pid, signal.SIGSTOP)
     try:
+        wait_until(lambda: get(site, "/metrics")[0] == 503, "what is known is too old")
         status, headers, body = get(site, "/metrics")
         assert (status, headers["Retry-After"]) == (503, "2") and b"does not answer" in body
     finally:
