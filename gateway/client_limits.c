@@ -26,6 +26,9 @@
  * Places are taken from the narrowest limit to the widest, so that nobody is in another's way who
  * would not have failed at the same, or at a wider, limit himself. Rates are used up last, and by
  * those only who are let in.
+ *
+ * The next image counts anew what is handed over to it; times that have yet to pass go along, under
+ * the hashes that they have here.
  */
 #define BUCKET	    16U
 #define BUCKETS	    16384U
@@ -43,6 +46,7 @@ struct entry {
 struct client_limits {
 	size_t n_workers, n_listeners;
 	struct hash_key hash;
+	uint32_t *names;	     /* of listeners, what stands for them in a hash */
 	struct shared_count *counts; /* one per entry */
 	struct entry *entries;	     /* the listeners', then the clients' */
 	uint32_t *locks;	     /* of buckets: the worker that has it, plus one */
@@ -62,6 +66,9 @@ struct client_limits *client_limits_create(size_t n_workers, size_t n_listeners)
 		return NULL;
 	limits->n_workers = n_workers;
 	limits->n_listeners = n_listeners;
+	limits->names = calloc(n_listeners + 1, sizeof(*limits->names));
+	for (size_t i = 0; limits->names && i < n_listeners; i++)
+		limits->names[i] = (uint32_t)i;
 	limits->counts = shared_count_create(n_workers, n_listeners + CLIENTS);
 	shared = mmap(NULL, entries_size(n_listeners), PROT_READ | PROT_WRITE,
 		MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -69,7 +76,8 @@ struct client_limits *client_limits_create(size_t n_workers, size_t n_listeners)
 		limits->entries = shared;
 		limits->locks = (uint32_t *)(void *)(limits->entries + n_listeners + CLIENTS);
 	}
-	if (!limits->counts || !limits->entries || hash_key_init(&limits->hash) < 0) {
+	if (!limits->names || !limits->counts || !limits->entries ||
+		hash_key_init(&limits->hash) < 0) {
 		client_limits_destroy(limits);
 		return NULL;
 	}
@@ -83,6 +91,7 @@ void client_limits_destroy(struct client_limits *limits)
 	shared_count_destroy(limits->counts);
 	if (limits->entries)
 		munmap(limits->entries, entries_size(limits->n_listeners));
+	free(limits->names);
 	free(limits);
 }
 
@@ -122,7 +131,7 @@ static uint64_t key_of(const struct client_limits *limits, size_t listener,
 		memcpy(data + 1, &client->in.sin_addr, 4);
 	else
 		memcpy(data + 1, &client->in6.sin6_addr, whole ? 16 : 8);
-	memcpy(data + 17, &(uint32_t){ (uint32_t)listener }, 4);
+	memcpy(data + 17, &limits->names[listener], 4);
 	key = hash_bytes(&limits->hash, data, sizeof(data));
 	return key ? key : 1;
 }
@@ -297,6 +306,64 @@ static void rate_return(struct client_limits *limits, size_t at, uint32_t rate)
 	if (rate)
 		__atomic_sub_fetch(
 			&limits->entries[at].used_ns, interval_ns(rate), __ATOMIC_SEQ_CST);
+}
+
+/* ---- from image to image ---- */
+
+const struct hash_key *client_limits_hash(const struct client_limits *limits)
+{
+	return &limits->hash;
+}
+
+void client_limits_set_hash(struct client_limits *limits, const struct hash_key *key)
+{
+	limits->hash = *key;
+}
+
+void client_limits_set_name(struct client_limits *limits, size_t listener, const char *name)
+{
+	static const struct hash_key key = { { 0 } };
+	uint32_t hash = (uint32_t)hash_bytes(&key, name, strlen(name));
+
+	for (size_t i = 0; i < limits->n_listeners; i++)
+		if (i != listener && limits->names[i] == hash) {
+			hash++;
+			i = 0;
+		}
+	limits->names[listener] = hash;
+}
+
+bool client_limits_next_rate(const struct client_limits *limits, size_t *at, uint64_t now_us,
+	struct client_rate *ret_rate)
+{
+	for (; *at < limits->n_listeners + CLIENTS; (*at)++) {
+		bool own = *at < limits->n_listeners;
+		uint64_t used_ns = used_at(limits, *at), key = own ? 0 : key_at(limits, *at);
+
+		if (used_ns <= now_us * 1000 || (!own && key == 0))
+			continue;
+		*ret_rate = (struct client_rate){ key, own ? (uint16_t)*at : 0, used_ns };
+		(*at)++;
+		return true;
+	}
+	return false;
+}
+
+void client_limits_set_rate(
+	struct client_limits *limits, const struct client_rate *rate, uint64_t now_us)
+{
+	const uint64_t now_ns = now_us * 1000;
+	int64_t at = rate->listener;
+
+	/* One second's worth, and an interval, which is no longer than that. */
+	if (rate->used_ns <= now_ns || rate->used_ns - now_ns > 2ULL * SECOND_NS)
+		return;
+	if (rate->key)
+		at = find_or_make(limits, 0, rate->key, now_ns);
+	else if (rate->listener >= limits->n_listeners)
+		return;
+	if (at >= 0)
+		__atomic_store_n(&limits->entries[at].used_ns, rate->used_ns, __ATOMIC_SEQ_CST);
 }
 
 /* ---- the whole ---- */

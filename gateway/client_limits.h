@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "config.h"
+#include "hash.h"
 
 struct client_limits;
 
@@ -44,6 +45,29 @@ void client_limits_destroy(struct client_limits *limits);
 
 /* Whether a listener has any, so that there must be a table. */
 bool client_limits_needed(const struct config *config);
+
+/*
+ * ---- from image to image: rates that are used up, before there are workers ----
+ *
+ * Clients are known by the hash of their address and listener. It is the same in the next image if
+ * that has the same key, and the listener the same name.
+ */
+struct client_rate {
+	uint64_t key;	   /* 0: the listener's own */
+	uint16_t listener; /* its index, if key is 0 */
+	uint64_t used_ns;
+};
+
+const struct hash_key *client_limits_hash(const struct client_limits *limits);
+void client_limits_set_hash(struct client_limits *limits, const struct hash_key *key);
+/* What its clients are hashed with; two are never the same. */
+void client_limits_set_name(struct client_limits *limits, size_t listener, const char *name);
+/* The next one that is used up beyond now_us, from *at, 0 at first, on. False: there is none. */
+bool client_limits_next_rate(const struct client_limits *limits, size_t *at, uint64_t now_us,
+	struct client_rate *ret_rate);
+/* What cannot be, or finds no place, is passed over. */
+void client_limits_set_rate(
+	struct client_limits *limits, const struct client_rate *rate, uint64_t now_us);
 
 /* What a new worker does first: nothing is held by its predecessor any more. */
 void client_limits_recover(struct client_limits *limits, size_t worker);

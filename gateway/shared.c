@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "carry.h"
 #include "log.h"
 #include "name_estate.h"
 
@@ -55,6 +56,8 @@ static int make_rest(struct shared *shared, const struct config *config)
 		shared->limits = client_limits_create(n, config->n_listeners);
 		if (!shared->limits)
 			return -ENOMEM;
+		for (size_t i = 0; i < config->n_listeners; i++)
+			client_limits_set_name(shared->limits, i, config->listeners[i].name);
 	}
 	for (size_t i = 0; i < shared->n_blocks; i++) {
 		shared->rings[i] = ring_create(RING_SLOTS);
@@ -73,7 +76,7 @@ int shared_make(struct shared *shared, const struct config *config, size_t n_wor
 {
 	int err;
 
-	*shared = (struct shared){ .n_workers = n_workers, .wake_fd = -1 };
+	*shared = (struct shared){ .n_workers = n_workers, .wake_fd = -1, .carried_fd = -1 };
 	err = make_rest(shared, config);
 	if (err)
 		log_error("cannot share memory with workers: %s", strerror(-err));
@@ -99,7 +102,9 @@ void shared_destroy(struct shared *shared)
 		udp_shared_close(&shared->udp);
 	if (shared->wake_fd >= 0)
 		close(shared->wake_fd);
-	*shared = (struct shared){ .wake_fd = -1 };
+	if (shared->carried_fd >= 0)
+		close(shared->carried_fd);
+	*shared = (struct shared){ .wake_fd = -1, .carried_fd = -1 };
 }
 
 /* ---- from image to image ---- */
@@ -110,7 +115,7 @@ static const char *name_of(enum stats_counter counter, char buf[ESTATE_NAME_MAX]
 	return buf;
 }
 
-int shared_bequeath(const struct shared *shared, const struct config *config, struct estate *estate)
+int shared_bequeath(struct shared *shared, const struct config *config, struct estate *estate)
 {
 	char name[ESTATE_NAME_MAX];
 	int err = 0;
@@ -120,10 +125,17 @@ int shared_bequeath(const struct shared *shared, const struct config *config, st
 			(int64_t)stats_sum(shared->stats, shared->n_blocks, (enum stats_counter)i));
 	if (!err)
 		err = name_estate_bequeath(config, shared->pools, estate);
-	return err ? err : measures_bequeath(shared->measures, estate);
+	if (!err)
+		err = measures_bequeath(shared->measures, estate);
+	if (err)
+		return err;
+	if (shared->carried_fd >= 0)
+		close(shared->carried_fd);
+	shared->carried_fd = -1;
+	return carry_bequeath(config, shared->limits, shared->who, estate, &shared->carried_fd);
 }
 
-void shared_inherit(struct shared *shared, const struct config *config, const struct estate *estate)
+void shared_inherit(struct shared *shared, const struct config *config, struct estate *estate)
 {
 	struct stats *block = &shared->stats[shared->n_blocks - 1];
 	char name[ESTATE_NAME_MAX];
@@ -136,6 +148,7 @@ void shared_inherit(struct shared *shared, const struct config *config, const st
 			stats_add(block, (enum stats_counter)i, (uint64_t)value);
 	measures_inherit(shared->measures, estate);
 	name_estate_inherit(config, shared->pools, estate);
+	carry_inherit(config, shared->limits, shared->who, estate);
 }
 
 void shared_wake(const struct shared *shared)

@@ -32,11 +32,12 @@ struct shared {
 	struct who *who;
 	struct client_limits *limits; /* NULL: no listener has any */
 	struct udp_shared udp;	      /* empty without UDP listeners */
+	int carried_fd;		      /* what was bequeathed last of clients; -1: nothing */
 };
 
 /* 0, or a negative errno after a line in the log. */
 int shared_make(struct shared *shared, const struct config *config, size_t n_workers);
-/* Takes one that was never made, with wake_fd -1. */
+/* Takes one that was never made, with wake_fd and carried_fd -1. */
 void shared_destroy(struct shared *shared);
 
 /* The holder's block. */
@@ -51,11 +52,13 @@ static inline size_t shared_observer(const struct shared *shared)
 	return shared->n_workers + 1;
 }
 
-/* What was counted, and where backends are, from image to image. 0 or a negative errno. */
-int shared_bequeath(
-	const struct shared *shared, const struct config *config, struct estate *estate);
-void shared_inherit(
-	struct shared *shared, const struct config *config, const struct estate *estate);
+/*
+ * From image to image: what was counted, where backends are; of clients, rates that are used up and
+ * who has ended. 0 or a negative errno.
+ */
+int shared_bequeath(struct shared *shared, const struct config *config, struct estate *estate);
+/* Before there are workers. */
+void shared_inherit(struct shared *shared, const struct config *config, struct estate *estate);
 
 /* The reader of the rings looks at them all. */
 void shared_wake(const struct shared *shared);

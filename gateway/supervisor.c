@@ -807,6 +807,7 @@ static int init(struct supervisor *supervisor, const struct supervisor_setup *se
 		.n_workers = worker_count(setup->config),
 		.signal_fd = -1,
 		.shared.wake_fd = -1,
+		.shared.carried_fd = -1,
 		.access_fd = -1,
 		.keep = keep_estate,
 		.drain = start_draining,

@@ -252,10 +252,34 @@ static int64_t take_slot(struct who_writer *writer, uint64_t now_us, uint64_t no
 	return i;
 }
 
+static void write_slot(
+	struct who *who, size_t worker, size_t i, const struct who_entry *entry, uint64_t ended_us)
+{
+	struct slot *slot = slot_of(who, worker, i);
+
+	__atomic_store_n(&slot->sequence, slot->sequence + 1, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+	slot->listener = (uint16_t)(entry->listener - who->config->listeners);
+	slot->began_us = entry->began_us;
+	__atomic_store_n(&slot->ended_us, ended_us, __ATOMIC_RELAXED);
+	slot->source = entry->source.in.sin_addr.s_addr;
+	slot->source_port = entry->source.in.sin_port;
+	slot->backend = entry->backend.in.sin_addr.s_addr;
+	slot->backend_port = entry->backend.in.sin_port;
+	slot->id_len = entry->unique_id_len;
+	if (entry->unique_id_len > 0)
+		memcpy(id_of(who, worker, i), entry->unique_id, entry->unique_id_len);
+	slot->client = entry->client;
+	slot->local = entry->local;
+	__atomic_store_n(key_of(who, worker, i),
+		make_key(slot->source, slot->source_port, entry->listener->protocol),
+		__ATOMIC_RELAXED);
+	__atomic_store_n(&slot->sequence, slot->sequence + 1, __ATOMIC_RELEASE);
+}
+
 uint32_t who_begin(struct who_writer *writer, const struct who_entry *entry, uint64_t now_ms)
 {
 	struct who *who = writer->who;
-	struct slot *slot;
 	int64_t i;
 
 	if (!who)
@@ -265,26 +289,7 @@ uint32_t who_begin(struct who_writer *writer, const struct who_entry *entry, uin
 		stats_add(writer->stats, STATS_WHO_UNTRACKED, 1);
 		return 0;
 	}
-	slot = slot_of(who, writer->worker, (size_t)i);
-	__atomic_store_n(&slot->sequence, slot->sequence + 1, __ATOMIC_RELAXED);
-	__atomic_thread_fence(__ATOMIC_RELEASE);
-	slot->listener = (uint16_t)(entry->listener - who->config->listeners);
-	slot->began_us = entry->began_us;
-	__atomic_store_n(&slot->ended_us, 0, __ATOMIC_RELAXED);
-	slot->source = entry->source.in.sin_addr.s_addr;
-	slot->source_port = entry->source.in.sin_port;
-	slot->backend = entry->backend.in.sin_addr.s_addr;
-	slot->backend_port = entry->backend.in.sin_port;
-	slot->id_len = entry->unique_id_len;
-	if (entry->unique_id_len > 0)
-		memcpy(id_of(who, writer->worker, (size_t)i), entry->unique_id,
-			entry->unique_id_len);
-	slot->client = entry->client;
-	slot->local = entry->local;
-	__atomic_store_n(key_of(who, writer->worker, (size_t)i),
-		make_key(slot->source, slot->source_port, entry->listener->protocol),
-		__ATOMIC_RELAXED);
-	__atomic_store_n(&slot->sequence, slot->sequence + 1, __ATOMIC_RELEASE);
+	write_slot(who, writer->worker, (size_t)i, entry, 0);
 	return (uint32_t)i + 1;
 }
 
@@ -413,6 +418,46 @@ static void insert(struct who_entry *entries, size_t n, size_t max, const struct
 	}
 	if (i < max)
 		entries[i] = *entry;
+}
+
+bool who_next_ended(const struct who *who, size_t *at, uint64_t now_us, struct who_entry *ret)
+{
+	const uint64_t keep_us = who->config->who.keep_ms * UINT64_C(1000);
+	uint8_t id[WHO_ID_MAX];
+	struct slot slot;
+
+	while (*at < who->n_workers * who->n_slots) {
+		size_t worker = *at / who->n_slots, i = *at % who->n_slots;
+
+		if (i >= used_of(who, worker)) {
+			*at = (worker + 1) * who->n_slots;
+			continue;
+		}
+		(*at)++;
+		if (!read_slot(who, worker, i, &slot, id) || slot.ended_us == 0 ||
+			slot.ended_us + keep_us < now_us ||
+			slot.listener >= who->config->n_listeners)
+			continue;
+		*ret = entry_of(who, worker, i, &slot, id);
+		return true;
+	}
+	return false;
+}
+
+bool who_restore(struct who *who, const struct who_entry *entry)
+{
+	size_t worker = 0;
+	uint32_t used;
+
+	for (size_t i = 1; i < who->n_workers; i++)
+		if (used_of(who, i) < used_of(who, worker))
+			worker = i;
+	used = used_of(who, worker);
+	if (used >= who->config->who.entries || used >= who->n_slots)
+		return false;
+	write_slot(who, worker, used, entry, entry->ended_us);
+	__atomic_store_n(&table_of(who, worker)->used, used + 1, __ATOMIC_RELEASE);
+	return true;
 }
 
 size_t who_find(

@@ -77,6 +77,14 @@ void who_end(struct who_writer *writer, uint32_t slot, uint64_t now_us);
 
 /* ---- for the supervisor ---- */
 
+/*
+ * From image to image, before there are workers. The next entry that has ended, and is kept still,
+ * from *at, 0 at first, on; false: there is none.
+ */
+bool who_next_ended(const struct who *who, size_t *at, uint64_t now_us, struct who_entry *ret);
+/* One that has ended and whose listener is the configuration's. False: there is no place left. */
+bool who_restore(struct who *who, const struct who_entry *entry);
+
 /* The worker is dead: all its flows have ended now. Before its successor begins. */
 void who_bury(struct who *who, size_t worker, uint64_t now_us);
 
