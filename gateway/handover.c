@@ -23,6 +23,9 @@
  *
  * Datagrams: the giver reads a socket no more, begins what waits to begin, sends its sessions, and
  * says so; only then does the taker read the socket. Meanwhile datagrams wait in it.
+ *
+ * Should one succession follow the other at once, a worker is both: it passes on what it takes. It
+ * has not left the datagrams before those that give to it have.
  */
 #define CREDITS	     512U
 #define TAKE_AT_ONCE 64U
@@ -229,7 +232,7 @@ static bool give_flow(struct handover_giver *giver, struct flow *flow)
 
 static bool is_ready(const struct handover_giver *giver, const struct flow *flow)
 {
-	return flow_is_session(flow) ? giver->udp_left : tcp_handover_is_ready(flow);
+	return flow_is_session(flow) ? giver->udp && giver->udp_left : tcp_handover_is_ready(flow);
 }
 
 static bool has_sessions(const struct handover_giver *giver)
@@ -237,7 +240,7 @@ static bool has_sessions(const struct handover_giver *giver)
 	return giver->tcp->flows->n_sessions > 0;
 }
 
-void handover_give_more(struct handover_giver *giver)
+void handover_give_more(struct handover_giver *giver, bool sessions_may_come)
 {
 	struct list_node *node, *tmp;
 
@@ -255,7 +258,7 @@ void handover_give_more(struct handover_giver *giver)
 		if (is_ready(giver, flow) && !give_flow(giver, flow))
 			return;
 	}
-	if (giver->udp && giver->udp_left && !has_sessions(giver) &&
+	if (giver->udp && giver->udp_left && !sessions_may_come && !has_sessions(giver) &&
 		give_message(giver, udp_word, sizeof(udp_word), NULL, 0))
 		giver->udp = NULL;
 }
@@ -336,6 +339,9 @@ static void on_taker(struct loop_source *source, uint32_t events)
 	(void)events;
 	for (unsigned i = 0; i < TAKE_AT_ONCE && taker->fd >= 0 && n > 0; i++) {
 		n = receive_message(taker->fd, got);
+		/* Said once, in front of what is there, of a giver that has left credits unread. */
+		if (n == -ECONNRESET)
+			n = receive_message(taker->fd, got);
 		if (n <= 0)
 			break;
 		if (got->len == sizeof(udp_word) && memcmp(got->data, udp_word, got->len) == 0) {

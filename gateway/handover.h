@@ -35,8 +35,11 @@ struct handover_giver {
 /* Begins to give to whoever is at the other end of fd, which is the giver's from now on. */
 int handover_give(struct handover_giver *giver, struct loop *loop, struct tcp_relay *tcp,
 	struct udp_relay *udp, int fd);
-/* Called between batches of events: what can leave now, leaves. */
-void handover_give_more(struct handover_giver *giver);
+/*
+ * Called between batches of events: what can leave now, leaves. sessions_may_come: others still
+ * give some to us, so that we have not left the datagrams yet.
+ */
+void handover_give_more(struct handover_giver *giver, bool sessions_may_come);
 /* Takes one that never began (fd -1). */
 void handover_give_end(struct handover_giver *giver);
 

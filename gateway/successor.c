@@ -26,11 +26,21 @@
  * its workers are ready, and the program and configuration before it; if it cannot start, it
  * executes those, which is a succession like any other but for the number "fell back": there is one
  * such step, not two.
+ *
+ * Between trial and execution it waits for the workers of before to have handed over: flows are not
+ * chased from image to image, and somebody always reads the datagrams. Those that still finish a
+ * flow by themselves are not waited for, hence PATIENCE_MS.
  */
+#define PATIENCE_MS 5000U
+#define LOOK_MS	    5U
+
 struct successor {
 	struct successor_setup setup;
 	struct loop *loop;
 	struct succession trial;
+	struct timer timer; /* looks whether those of before have left */
+	bool waiting;	    /* for that, after a trial that went well */
+	uint64_t patience_ends_ms;
 	struct estate *fallback; /* NULL: there is no way back */
 	char *binary;		 /* the path of this image */
 	char *next_binary;	 /* of the trial */
@@ -40,6 +50,7 @@ struct successor {
 };
 
 static void on_trial_done(void *userdata, bool ok, const char *reason);
+static void on_look_due(struct timer *timer);
 
 /*
  * Where the image is, so that whatever is there later can be executed, also if this one is not
@@ -71,6 +82,7 @@ struct successor *successor_new(struct loop *loop, const struct successor_setup 
 	successor->next_config_fd = -1;
 	successor->binary = find_binary();
 	succession_init(&successor->trial, loop, on_trial_done, successor);
+	timer_init(&successor->timer, on_look_due);
 	if (successor->binary)
 		return successor;
 	free(successor);
@@ -84,12 +96,18 @@ static void close_next_config(struct successor *successor)
 	successor->next_config_fd = -1;
 }
 
-void successor_settled(struct successor *successor)
+static void forget_fallback(struct successor *successor)
 {
 	if (successor->fallback)
 		estate_close_rest(successor->fallback);
 	estate_free(successor->fallback);
 	successor->fallback = NULL;
+}
+
+void successor_settled(struct successor *successor)
+{
+	successor->patience_ends_ms = successor->loop->now_ms + PATIENCE_MS;
+	forget_fallback(successor);
 }
 
 void successor_abandon(struct successor *successor)
@@ -105,6 +123,8 @@ void successor_abandon(struct successor *successor)
 void successor_end(struct successor *successor)
 {
 	succession_end(&successor->trial);
+	loop_timer_cancel(successor->loop, &successor->timer);
+	successor->waiting = false;
 }
 
 void successor_free(struct successor *successor)
@@ -112,7 +132,7 @@ void successor_free(struct successor *successor)
 	if (!successor)
 		return;
 	successor_end(successor);
-	successor_settled(successor);
+	forget_fallback(successor);
 	close_next_config(successor);
 	free(successor->next_binary);
 	free(successor->binary);
@@ -166,14 +186,33 @@ static void execute(struct successor *successor)
 	fail(successor, reason);
 }
 
+static void execute_in_time(struct successor *successor)
+{
+	const struct successor_setup *setup = &successor->setup;
+	const uint64_t now_ms = successor->loop->now_ms;
+
+	successor->waiting = setup->is_possible(setup->userdata) &&
+			     now_ms < successor->patience_ends_ms &&
+			     predecessors_alive(*setup->before, PREDECESSOR_WORKER) > 0;
+	if (successor->waiting)
+		loop_timer_set(successor->loop, &successor->timer, now_ms + LOOK_MS);
+	else if (setup->is_possible(setup->userdata))
+		execute(successor);
+}
+
+static void on_look_due(struct timer *timer)
+{
+	execute_in_time(list_entry(timer, struct successor, timer));
+}
+
 static void on_trial_done(void *userdata, bool ok, const char *reason)
 {
 	struct successor *successor = userdata;
 
 	if (!ok)
 		fail(successor, reason);
-	else if (successor->setup.is_possible(successor->setup.userdata))
-		execute(successor);
+	else
+		execute_in_time(successor);
 }
 
 static int begin_trial(struct successor *successor)
@@ -204,7 +243,7 @@ int successor_begin(struct successor *successor, const char *binary)
 	char error[CONFIG_ERROR_MAX] = "no memory";
 	int err = 0;
 
-	if (successor->trial.pid || !setup->is_possible(setup->userdata))
+	if (successor_is_trying(successor) || !setup->is_possible(setup->userdata))
 		return -EALREADY;
 	tell_reloading();
 	successor->failed = false;
@@ -226,7 +265,7 @@ int successor_begin(struct successor *successor, const char *binary)
 
 bool successor_is_trying(const struct successor *successor)
 {
-	return successor->trial.pid != 0;
+	return successor->trial.pid || successor->waiting;
 }
 
 bool successor_reaped(struct successor *successor, pid_t pid, int status)
@@ -298,7 +337,8 @@ static int run_generation(
 	(void)error;
 	*ret_result = json_pack("{s:I, s:b, s:s?, s:I, s:s}", "generation",
 		(json_int_t)predecessors_generation(before), "trying",
-		successor->trial.pid || !successor->setup.is_possible(successor->setup.userdata),
+		successor_is_trying(successor) ||
+			!successor->setup.is_possible(successor->setup.userdata),
 		"failure", successor->failed ? successor->reason : NULL, "workers_before",
 		(json_int_t)predecessors_alive(before, PREDECESSOR_WORKER), "release",
 		SIXGATE_VERSION);

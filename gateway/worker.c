@@ -69,6 +69,7 @@ struct worker {
 	struct tcp_handover_retired retired;
 	size_t datagrams_elsewhere; /* processes that have not left the datagrams to us */
 	bool draining;
+	bool leaving; /* draining, and a successor has what comes */
 	bool ending;
 };
 
@@ -165,6 +166,7 @@ static void start_leaving(struct worker *worker, int fd)
 		return;
 	}
 	worker->draining = true;
+	worker->leaving = true;
 	admission_leave(&worker->admission);
 	loop_timer_set(&worker->loop, &worker->drain_timer,
 		worker->loop.now_ms + worker->setup->config->drain_ms);
@@ -179,7 +181,7 @@ static void go_on_leaving(struct worker *worker)
 {
 	bool was_giving = worker->giver.fd >= 0;
 
-	handover_give_more(&worker->giver);
+	handover_give_more(&worker->giver, worker->datagrams_elsewhere > 0);
 	if (was_giving && worker->giver.fd < 0 && worker->setup->n_udp > 0)
 		udp_relay_drain(&worker->udp);
 }
@@ -191,7 +193,7 @@ static void on_datagrams_left(void *userdata)
 	int err;
 
 	if (worker->datagrams_elsewhere == 0 || --worker->datagrams_elsewhere > 0 ||
-		worker->setup->n_udp == 0)
+		worker->setup->n_udp == 0 || worker->leaving)
 		return;
 	err = udp_relay_start(&worker->udp);
 	if (err)
@@ -227,6 +229,15 @@ static int start_inheriting(struct worker *worker, const int *fds, size_t n)
 	}
 	on_datagrams_left(worker); /* nobody more is to come */
 	return err;
+}
+
+/* Whether flows may still come from those before us, which then are to be served or passed on. */
+static bool is_taking(const struct worker *worker)
+{
+	for (size_t i = 0; i < worker->n_takers; i++)
+		if (worker->takers[i].fd >= 0)
+			return true;
+	return false;
 }
 
 static void on_inherit(struct worker *worker, const int *fds, size_t n)
@@ -505,8 +516,8 @@ static int worker_loop(struct worker *worker)
 		tcp_relay_turns(&worker->relay);
 		go_on_leaving(worker);
 		flow_table_reap(&worker->flows);
-		if (worker->draining && flow_table_live(&worker->flows) == 0 &&
-			!udp_relay_busy(&worker->udp))
+		if (worker->draining && !is_taking(worker) &&
+			flow_table_live(&worker->flows) == 0 && !udp_relay_busy(&worker->udp))
 			break;
 		admission_update(&worker->admission, room_for_connections(worker));
 		tcp_relay_set_room(&worker->relay, room_for_connections(worker));

@@ -11,6 +11,7 @@ import stat
 import threading
 from pathlib import Path
 
+import flows as steady
 import pytest
 from netload import EchoServer, Load
 from netsite import BACKENDS, GATEWAY6, SERVER4, build_dir, wait_until
@@ -119,6 +120,25 @@ def test_reloads_under_load(site, gateway, server):
         clients.close()
     assert (clients.lost, clients.broken) == ([], [])
     assert " 0 could not be" in daemon.errors() and "is lost" not in daemon.errors()
+
+
+def test_successors_that_are_succeeded(site, gateway):
+    """Images so fast behind each other that workers hand over what is only just being handed over to them."""
+    steady.start_server(site)
+    daemon = gateway(config=steady.config(site))
+    flows = steady.Flows(site, (50, 700, 100, 200), 100, late_ms=20000, bulk_kbps=20, every_ms=500)
+    try:
+        flows.wait_live()
+        for _ in range(20):
+            reload(daemon)
+        alone(daemon)
+        flows.wait_second()
+    finally:
+        flows.close()
+    assert not flows.errors, (flows.counts(), flows.errors[:5], daemon.errors())
+    assert "is lost" not in daemon.errors() and "has left" not in daemon.errors() and "signal" not in daemon.errors()
+    # Somebody reads them at all times; on a slow machine some answers are late.
+    assert flows.seconds[-1]["lost"] * 2 < flows.seconds[-1]["datagrams"], flows.seconds[-1]
 
 
 def test_bulk_arrives_byte_for_byte(site, gateway):
