@@ -88,8 +88,11 @@ def test_traffic(site, start):
         cell = terminal.screen.buffer[row][terminal.lines()[row].index("DOWN")]
         assert cell.fg == "red" and cell.bold
         terminal.resize(40, 12)
-        text = terminal.wait(lambda text: "q quit  ? help  p pause" in text.splitlines()[-1], "it is narrow")
-        assert max(map(len, text.splitlines())) <= 40
+        terminal.wait(lambda text: text.startswith("sixgated 0.1.0  running  up 0m") and
+                      re.search(r"^port\d+ +0 +0 +0$", text, re.MULTILINE), "it is narrow")
+        terminal.type("\x1b[4~")
+        terminal.wait(lambda text: re.search(r"^  192\.0\.2\.11\S* +DOWN +0", text, re.MULTILINE),
+                      "the end is seen there")
         show(terminal, "top-40x12")
         terminal.type("q")
         assert terminal.wait_end() == 0
