@@ -278,7 +278,7 @@ double history_connect_time(const struct history *history, const struct history_
 	for (size_t i = 0; i <= n; i++)
 		all += (double)history_growth(before->connect[i], now->connect[i]);
 	if (n == 0 || all <= 0)
-		return NAN;
+		return (double)NAN;
 	for (size_t i = 0; i < n; i++) {
 		double here = (double)history_growth(before->connect[i], now->connect[i]);
 

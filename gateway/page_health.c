@@ -158,8 +158,8 @@ void page_health_icon(struct page_text *text, enum page_health health)
 		"<circle cx=\"8\" cy=\"8\" r=\"7\"/><path d=\"M4.5 8.3l2.4 2.4 4.6-5\"/>",
 		"<circle cx=\"8\" cy=\"8\" r=\"7\"/><path d=\"M5 8h6\"/>",
 		"<path class=\"body\" d=\"M8 1l7.5 14H.5z\"/><path d=\"M8 6v4.2M8 12.2v1\"/>",
-		"<rect x=\"1\" y=\"1\" width=\"14\" height=\"14\" rx=\"2\"/>"
-		"<path d=\"M5 5l6 6M11 5l-6 6\"/>",
+		("<rect x=\"1\" y=\"1\" width=\"14\" height=\"14\" rx=\"2\"/>"
+		 "<path d=\"M5 5l6 6M11 5l-6 6\"/>"),
 	};
 
 	page_text_addf(text,

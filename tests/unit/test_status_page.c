@@ -26,8 +26,8 @@ static void test_whatever_comes(void **state)
 		"[]",
 		"{}",
 		"{\"pools\":{},\"listeners\":1,\"workers\":\"x\",\"counters\":[],\"guard\":true}",
-		"{\"pools\":[1,{\"backends\":[1,{}]}],\"listeners\":[0,{\"binds\":[{},[]]}],"
-		"\"workers\":[{}]}",
+		("{\"pools\":[1,{\"backends\":[1,{}]}],\"listeners\":[0,{\"binds\":[{},[]]}],"
+		 "\"workers\":[{}]}"),
 		"{\"pools\":[{\"name\":7,\"up\":1}],\"uptime_s\":-1e300,\"pid\":1e300}",
 		"{\"uptime_s\":1e300,\"counters\":{\"accepted\":9223372036854775807}}",
 	};
