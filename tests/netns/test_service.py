@@ -56,7 +56,7 @@ def config(site, more=""):
 
 def start(manager, *args, **options):
     daemon = manager.start(*args, **options)
-    wait_until(lambda: "estate" in manager.names(), "what is kept")
+    wait_until(manager.has_estate, "what is kept")
     return daemon
 
 
@@ -85,7 +85,7 @@ def test_restart_is_no_end(site, manager, clients):
             daemon = manager.start(config(site), variables=variables)
             load.goes_on(20)
             wait_until(lambda: not any(is_alive(pid) for pid in before), "those of before have left", 20)
-            wait_until(lambda: "estate" in manager.names(), "what is kept")
+            wait_until(manager.has_estate, "what is kept")
         assert systemd.asked[:4] == ["Hello", "GetUnitByPID", "Get", "Get"]
         assert not any("STOPPING" in said for said in manager.messages)
     load.close()

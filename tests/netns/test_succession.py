@@ -422,7 +422,7 @@ def test_supervisor_killed_and_started_again(site, manager, server):
     """Nobody is refused while there is none, and live connections go on behind the next one."""
     text = config(site)
     daemon = manager.start(text)
-    wait_until(lambda: "estate" in manager.names(), "what is kept")
+    wait_until(manager.has_estate, "what is kept")
     clients = load(site)
     try:
         for _ in range(5):
@@ -433,7 +433,7 @@ def test_supervisor_killed_and_started_again(site, manager, server):
             daemon = manager.start(text)
             clients.goes_on(20)
             wait_until(lambda: not any(is_alive(pid) for pid in before), "those of before have left", 20)
-            wait_until(lambda: "estate" in manager.names(), "what is kept")
+            wait_until(manager.has_estate, "what is kept")
         workers = workers_of(daemon)
         reload(daemon)
         clients.goes_on(10)

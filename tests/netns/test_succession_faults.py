@@ -37,7 +37,7 @@ class Fault:
         start_server(site)
         self.text = config(site)
         self.daemon = manager.start(self.text)
-        wait_until(lambda: "estate" in manager.names(), "what is kept")
+        wait_until(manager.has_estate, "what is kept")
         self.flows = Flows(site, (20, 40, 20, 20), 100, late_ms=20000)
         self.flows.wait_live()
         self.flows.wait_second(1)

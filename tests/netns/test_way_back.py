@@ -181,7 +181,7 @@ def test_nothing_comes_back(site, manager, server, words):
     """A program that ends as soon as it is executed takes the supervisor along: the service manager starts another."""
     text = config(site)
     daemon = manager.start(text)
-    wait_until(lambda: "estate" in manager.names(), "what is kept")
+    wait_until(manager.has_estate, "what is kept")
     clients = load(site, 10)
     try:
         with site.client.connect(GATEWAY6, FRONT) as live:
@@ -208,7 +208,7 @@ def test_cannot_start_under_a_manager(site, manager, server, more, reason):
     """No way back, as the supervisor that failed was started by the manager: the workers before it live on."""
     text = config(site)
     daemon = manager.start(text)
-    wait_until(lambda: "estate" in manager.names(), "what is kept")
+    wait_until(manager.has_estate, "what is kept")
     clients = load(site, 10)
     try:
         with site.client.connect(GATEWAY6, FRONT) as live:

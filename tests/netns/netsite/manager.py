@@ -3,6 +3,7 @@
 import os
 import socket
 import threading
+import time
 
 # Puts the descriptors of $GIVEN at 3 and up, in that order, and becomes the program.
 LAUNCHER = """
@@ -23,6 +24,7 @@ class Manager:
 
     def __init__(self, site):
         self.site, self.stored, self.messages, self.started = site, [], [], 0
+        self.heard = 0.0
         self.path = str(site.dir / "notify")
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(self.path)
@@ -44,10 +46,16 @@ class Manager:
                         os.close(fd)
                         self.stored.remove((name, fd))
                 self.messages.append(said)
+                self.heard = time.monotonic()
 
     def names(self):
         with self.lock:
             return [name for name, _ in self.stored]
+
+    def has_estate(self):
+        """A whole one that is not about to be replaced: while it is, there is none for a moment."""
+        with self.lock:
+            return "estate" in [name for name, _ in self.stored] and time.monotonic() - self.heard > 0.3
 
     def start(self, config, name=None, more=(), variables=None):
         """more: (name, descriptor) of sockets that a socket unit has opened."""
