@@ -17,14 +17,24 @@
  * listener's name, and the name of the field or of the bucket's bound: with other bounds or other
  * fields, whatever has kept its name goes on.
  */
-const uint64_t measures_connect_bounds_us[MEASURES_BUCKETS - 1] = { 500, 1000, 2500, 5000, 10000,
+static const uint64_t connect_bounds_us[MEASURES_BUCKETS - 1] = { 500, 1000, 2500, 5000, 10000,
 	25000, 50000, 100000, 250000, 500000, 1000000, 3000000, 10000000 };
 
 #define SECOND UINT64_C(1000000)
 
-const uint64_t measures_duration_bounds_us[MEASURES_BUCKETS - 1] = { 10000, 50000, 100000, 500000,
+static const uint64_t duration_bounds_us[MEASURES_BUCKETS - 1] = { 10000, 50000, 100000, 500000,
 	1 * SECOND, 5 * SECOND, 10 * SECOND, 30 * SECOND, 60 * SECOND, 600 * SECOND, 3600 * SECOND,
 	21600 * SECOND, 86400 * SECOND };
+
+const uint64_t *measures_connect_bounds(void)
+{
+	return connect_bounds_us;
+}
+
+const uint64_t *measures_duration_bounds(void)
+{
+	return duration_bounds_us;
+}
 
 #define LISTENER_WORDS (sizeof(struct measures_listener) / sizeof(uint64_t))
 #define BACKEND_WORDS  (sizeof(struct measures_backend) / sizeof(uint64_t))
@@ -164,7 +174,7 @@ void measures_connected(const struct measures_writer *writer,
 	struct measures_listener *to = find(writer, listener);
 
 	if (to)
-		add_time(&to->connect, measures_connect_bounds_us, connect_us);
+		add_time(&to->connect, connect_bounds_us, connect_us);
 }
 
 void measures_ended(const struct measures_writer *writer, const struct config_listener *listener,
@@ -178,7 +188,7 @@ void measures_ended(const struct measures_writer *writer, const struct config_li
 	add(&to->ended[flow->end - STATS_ENDED_CLOSED], 1);
 	add(&to->bytes_in, flow->bytes_in);
 	add(&to->bytes_out, flow->bytes_out);
-	add_time(&to->duration, measures_duration_bounds_us, flow->duration_us);
+	add_time(&to->duration, duration_bounds_us, flow->duration_us);
 }
 
 void measures_backend(const struct measures_writer *writer, size_t backend, bool connected)
@@ -234,7 +244,7 @@ static bool listener_field(size_t word, char *buf, size_t size)
 	static const char *const first[] = { "accepted", "bytes_in", "bytes_out", NULL };
 	const size_t n_first = sizeof(first) / sizeof(first[0]);
 	const size_t n_histogram = MEASURES_BUCKETS + 1;
-	const uint64_t *bounds = measures_connect_bounds_us;
+	const uint64_t *bounds = connect_bounds_us;
 	const char *what = "connect";
 
 	static_assert(offsetof(struct measures_listener, ended) == 4 * sizeof(uint64_t),
@@ -252,7 +262,7 @@ static bool listener_field(size_t word, char *buf, size_t size)
 	word -= MEASURES_ENDS;
 	if (word >= n_histogram) {
 		word -= n_histogram;
-		bounds = measures_duration_bounds_us;
+		bounds = duration_bounds_us;
 		what = "duration";
 	}
 	if (word < MEASURES_BUCKETS - 1)

@@ -19,9 +19,9 @@
 #define MEASURES_BUCKETS 14U /* of every histogram; the last one has no upper bound */
 #define MEASURES_ENDS	 ((unsigned)STATS_ENDED_ERROR - (unsigned)STATS_ENDED_CLOSED + 1U)
 
-/* In microseconds; times at a bound are below it. */
-extern const uint64_t measures_connect_bounds_us[MEASURES_BUCKETS - 1];
-extern const uint64_t measures_duration_bounds_us[MEASURES_BUCKETS - 1];
+/* MEASURES_BUCKETS - 1 of them, in microseconds; times at a bound are below it. */
+const uint64_t *measures_connect_bounds(void);
+const uint64_t *measures_duration_bounds(void);
 
 struct measures_histogram {
 	uint64_t counts[MEASURES_BUCKETS]; /* not cumulative */

@@ -2,7 +2,7 @@
 
 /* Its hash is in STATUS_PAGE_CSP: whoever changes one changes the other. */
 /* clang-format off */
-const char page_style[] =
+static const char style[] =
 	":root{color-scheme:light dark;--bg:#f4f5f7;--card:#fff;--ink:#1b2027;--quiet:#555e69;--line:#dde1e6;\n"
 	"--well:#1a7336;--well-bg:#e2f3e6;--degraded:#8a5a00;--degraded-bg:#fcf0cf;--down:#b81f33;--down-bg:#fce4e4;\n"
 	"--idle:#5c6670;--one:#0b5fbf;--two:#7a3fc4;--r:12px}\n"
@@ -103,3 +103,8 @@ const char page_style[] =
 	".pool{margin:.25rem 0 .25rem 1rem}.route .stack:last-child{margin-left:2rem}\n"
 	".card{padding:.8rem}.events li{grid-template-columns:auto 1fr}.events p{grid-column:2}table{font-size:.82rem}thead th{font-size:.78rem}th,td{padding-right:.35rem}}\n";
 /* clang-format on */
+
+const char *page_style(void)
+{
+	return style;
+}

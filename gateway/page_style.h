@@ -3,4 +3,4 @@
  */
 #pragma once
 
-extern const char page_style[];
+const char *page_style(void);

@@ -159,8 +159,8 @@ static json_t *measured_json(const struct measures_listener *measured)
 		"accepted", (json_int_t)measured->accepted, "bytes_in",
 		(json_int_t)measured->bytes_in, "bytes_out", (json_int_t)measured->bytes_out,
 		"ended", ended, "connect",
-		histogram_json(&measured->connect, measures_connect_bounds_us), "duration",
-		histogram_json(&measured->duration, measures_duration_bounds_us));
+		histogram_json(&measured->connect, measures_connect_bounds()), "duration",
+		histogram_json(&measured->duration, measures_duration_bounds()));
 }
 
 static json_t *listener_json(const struct status_facts *facts, size_t index)

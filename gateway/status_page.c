@@ -71,7 +71,7 @@ static void add_head(const struct page *page, enum page_health health)
 	page_text_add(page->text, " – sixgate</title>");
 	add_icon_link(page, health);
 	page_text_add(page->text, "<style>");
-	page_text_add(page->text, page_style);
+	page_text_add(page->text, page_style());
 	page_text_add(page->text, "</style></head>\n<body>");
 }
 
