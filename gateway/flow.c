@@ -148,7 +148,7 @@ static void flow_leave(struct flow_table *table, struct flow *flow)
 	flow->who = 0;
 }
 
-static void set_out(struct flow_table *table, struct flow *flow, uint64_t began_us)
+static void set_out(struct flow_table *table, struct flow *flow, uint64_t age_us, uint64_t now_us)
 {
 	uint8_t id[ACCESS_LOG_UNIQUE_ID_MAX];
 	struct who_entry entry;
@@ -163,14 +163,14 @@ static void set_out(struct flow_table *table, struct flow *flow, uint64_t began_
 		.local = flow->local,
 		.source = flow->source,
 		.backend = flow->backend,
-		.began_us = began_us,
+		.began_us = now_us - age_us,
 	};
 	len = flow_unique_id(table, flow, id);
 	if (len <= WHO_ID_MAX) {
 		memcpy(entry.unique_id, id, len);
 		entry.unique_id_len = (uint8_t)len;
 	}
-	flow->who = who_begin(&table->who, &entry, table->loop->now_ms);
+	flow->who = who_begin(&table->who, &entry, now_us);
 }
 
 static void log_begin(const struct flow *flow)
@@ -196,12 +196,12 @@ void flow_set_out(struct flow_table *table, struct flow *flow)
 {
 	if (log_wants(LOG_LEVEL_DEBUG))
 		log_begin(flow);
-	set_out(table, flow, clock_wall_us());
+	set_out(table, flow, 0, clock_wall_us());
 }
 
 void flow_keep_out(struct flow_table *table, struct flow *flow)
 {
-	set_out(table, flow, clock_wall_us() - (clock_monotonic_us() - flow->accepted_us));
+	set_out(table, flow, clock_monotonic_us() - flow->accepted_us, clock_wall_us());
 }
 
 void flow_set_backend(struct flow *flow, struct pool *pool, uint16_t backend)

@@ -216,24 +216,24 @@ void who_writer_destroy(struct who_writer *writer)
 }
 
 /* What stood in the slot is forgotten, perhaps too early. */
-static void count_overwritten(
-	struct who_writer *writer, const struct slot *slot, uint64_t now_us, uint64_t now_ms)
+static void count_overwritten(struct who_writer *writer, const struct slot *slot, uint64_t now_us)
 {
 	const struct config_who *config = &writer->who->config->who;
+	/* The wall clock may have been set back meanwhile. */
+	uint64_t age_us = now_us > slot->ended_us ? now_us - slot->ended_us : 0;
 	unsigned suppressed = 0;
 
-	if (slot->ended_us + config->keep_ms * UINT64_C(1000) <= now_us)
+	if (age_us >= config->keep_ms * UINT64_C(1000))
 		return;
 	stats_add(writer->stats, STATS_WHO_OVERWRITTEN, 1);
-	if (log_allowed(&writer->overwritten_log, now_ms, &suppressed))
+	if (log_allowed(&writer->overwritten_log, now_us / 1000, &suppressed))
 		log_warning("who: an entry is overwritten %llu s after its end, before 'keep' is "
 			    "over: raise 'entries', %u now (%u more like this)",
-			(unsigned long long)((now_us - slot->ended_us) / 1000000U), config->entries,
-			suppressed);
+			(unsigned long long)(age_us / 1000000U), config->entries, suppressed);
 }
 
 /* A slot that may be written; -1: none is left. */
-static int64_t take_slot(struct who_writer *writer, uint64_t now_us, uint64_t now_ms)
+static int64_t take_slot(struct who_writer *writer, uint64_t now_us)
 {
 	struct who *who = writer->who;
 	struct table *table = table_of(who, writer->worker);
@@ -248,7 +248,7 @@ static int64_t take_slot(struct who_writer *writer, uint64_t now_us, uint64_t no
 	i = writer->oldest;
 	writer->oldest = writer->next[i];
 	writer->n_ended--;
-	count_overwritten(writer, slot_of(who, writer->worker, i), now_us, now_ms);
+	count_overwritten(writer, slot_of(who, writer->worker, i), now_us);
 	return i;
 }
 
@@ -277,14 +277,14 @@ static void write_slot(
 	__atomic_store_n(&slot->sequence, slot->sequence + 1, __ATOMIC_RELEASE);
 }
 
-uint32_t who_begin(struct who_writer *writer, const struct who_entry *entry, uint64_t now_ms)
+uint32_t who_begin(struct who_writer *writer, const struct who_entry *entry, uint64_t now_us)
 {
 	struct who *who = writer->who;
 	int64_t i;
 
 	if (!who)
 		return 0;
-	i = take_slot(writer, entry->began_us, now_ms);
+	i = take_slot(writer, now_us);
 	if (i < 0) {
 		stats_add(writer->stats, STATS_WHO_UNTRACKED, 1);
 		return 0;

@@ -66,10 +66,10 @@ int who_writer_init(struct who_writer *writer, struct who *who, size_t worker, s
 void who_writer_destroy(struct who_writer *writer);
 
 /*
- * The flow has begun: began_us counts, and ended_us does not. What to call who_end() with, never 0;
- * or 0, there is no entry.
+ * The flow has set out, perhaps long after it began: began_us counts, and ended_us does not.
+ * What to call who_end() with, never 0; or 0, there is no entry.
  */
-uint32_t who_begin(struct who_writer *writer, const struct who_entry *entry, uint64_t now_ms);
+uint32_t who_begin(struct who_writer *writer, const struct who_entry *entry, uint64_t now_us);
 /* Somebody has doomed it. Takes 0. */
 bool who_is_doomed(const struct who_writer *writer, uint32_t slot);
 /* Takes 0. */

@@ -77,8 +77,9 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* A flow from port; who the client is follows from n. */
-static uint32_t begin(struct fixture *f, size_t listener, uint16_t port, uint32_t n, uint64_t us)
+/* A flow from port that began at us and is entered at now; who the client is follows from n. */
+static uint32_t begin_late(
+	struct fixture *f, size_t listener, uint16_t port, uint32_t n, uint64_t us, uint64_t now)
 {
 	const struct who_entry entry = {
 		.listener = &f->listeners[listener],
@@ -91,7 +92,12 @@ static uint32_t begin(struct fixture *f, size_t listener, uint16_t port, uint32_
 		.unique_id_len = 2,
 	};
 
-	return who_begin(&f->writer, &entry, us / 1000);
+	return who_begin(&f->writer, &entry, now);
+}
+
+static uint32_t begin(struct fixture *f, size_t listener, uint16_t port, uint32_t n, uint64_t us)
+{
+	return begin_late(f, listener, port, n, us, us);
 }
 
 static struct who_query query_of(uint16_t port, uint64_t now_us)
@@ -227,6 +233,19 @@ static void test_overwritten(void **state)
 	begin(f, 0, 2001, 1, NOW + SECOND);
 	assert_int_equal(counter(f, STATS_WHO_OVERWRITTEN), 1);
 	assert_int_equal(count(f, 1001, NOW + SECOND), 1);
+}
+
+/* A flow that was handed over began long before what it displaces ended: that is no sign of haste.
+ */
+static void test_displaced_by_an_old_flow(void **state)
+{
+	struct fixture *f = *state;
+
+	for (uint16_t n = 0; n < ENTRIES; n++)
+		who_end(&f->writer, begin(f, 0, (uint16_t)(1000 + n), n, NOW), NOW + n);
+	begin_late(f, 0, 2000, 1, NOW - SECOND, NOW + KEEP);
+	assert_int_equal(counter(f, STATS_WHO_OVERWRITTEN), 0);
+	assert_int_equal(count(f, 2000, NOW + KEEP), 1);
 }
 
 static void test_old_ones_are_not_missed(void **state)
@@ -473,6 +492,7 @@ int main(void)
 		TEST(test_filters),
 		TEST(test_same_port),
 		TEST(test_overwritten),
+		TEST(test_displaced_by_an_old_flow),
 		TEST(test_old_ones_are_not_missed),
 		TEST(test_all_live),
 		TEST(test_succession),
