@@ -294,8 +294,11 @@ __attribute__((constructor)) static void begin(void)
 
 int clock_gettime(clockid_t id, struct timespec *ts)
 {
-	int result = real(id, ts);
+	int result;
 
+	if (!real) /* a library's own constructor asks first */
+		begin();
+	result = real(id, ts);
 	if (id == CLOCK_REALTIME)
 		ts->tv_sec += *ahead;
 	return result;
