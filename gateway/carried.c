@@ -82,8 +82,7 @@ static void add(struct carried *carried, enum type type, const void *data, size_
 		append(carried, magic, sizeof(magic));
 	append(carried, &header, sizeof(header));
 	append(carried, data, len);
-	if (more_len)
-		append(carried, more, more_len);
+	append(carried, more, more_len);
 }
 
 void carried_add_listeners(struct carried *carried, const struct config *config)
@@ -98,7 +97,7 @@ void carried_add_listeners(struct carried *carried, const struct config *config)
 
 void carried_add_hash(struct carried *carried, const struct hash_key *key)
 {
-	add(carried, TYPE_HASH, key, sizeof(*key), NULL, 0);
+	add(carried, TYPE_HASH, key, sizeof(*key), "", 0);
 }
 
 void carried_add_rate(struct carried *carried, const struct client_rate *rate)
