@@ -108,7 +108,7 @@ void carried_add_rate(struct carried *carried, const struct client_rate *rate)
 		.listener = rate->listener,
 	};
 
-	add(carried, TYPE_RATE, &record, sizeof(record), NULL, 0);
+	add(carried, TYPE_RATE, &record, sizeof(record), "", 0);
 }
 
 static struct address address_of(const struct sockaddr_any *addr)
