@@ -201,6 +201,15 @@ static void take_connect(struct layout *layout, const json_t *status, struct his
 	}
 }
 
+void history_note(struct history *history, const json_t *status, int64_t now_s)
+{
+	if (history->before)
+		history_events_find(&history->layout->events, history->before, status,
+			history_events_time(now_s));
+	json_decref(history->before);
+	history->before = json_deep_copy(status);
+}
+
 void history_take(struct history *history, const json_t *status, int64_t now_s)
 {
 	struct layout *layout = history->layout;
@@ -212,10 +221,7 @@ void history_take(struct history *history, const json_t *status, int64_t now_s)
 	take_connect(layout, status, &sample);
 	layout->samples[layout->taken % HISTORY_SAMPLES] = sample;
 	layout->taken++;
-	if (history->before)
-		history_events_find(&layout->events, history->before, status, sample.time_s);
-	json_decref(history->before);
-	history->before = json_deep_copy(status);
+	history_note(history, status, now_s);
 }
 
 /* ---- looking ---- */

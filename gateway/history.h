@@ -56,7 +56,10 @@ void history_close(struct history *history);
 /* Of its file, for those who come after; it stays the history's. */
 int history_fd(const struct history *history);
 
+/* A sample, and what is an event of it. */
 void history_take(struct history *history, const json_t *status, int64_t now_s);
+/* The events alone: of an answer between two samples. */
+void history_note(struct history *history, const json_t *status, int64_t now_s);
 
 /* 0 is the oldest sample, and the newest event. Copies: others may write at any time. */
 size_t history_n_samples(const struct history *history);

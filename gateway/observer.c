@@ -31,6 +31,8 @@
  * for them, or none. We accept no more, and tell those who are here what we know.
  *
  * For the history the supervisor is asked every HISTORY_INTERVAL_S, whether anybody looks or not.
+ * Its events are found from any answer to the next, so that who looks more often and sees a change
+ * sees the event too.
  */
 #define FRESH_MS  1000U
 #define ANSWER_MS 2000
@@ -54,6 +56,11 @@ struct observer {
 static uint64_t now_ms(void)
 {
 	return clock_monotonic_us() / 1000;
+}
+
+static int64_t wall_s(void)
+{
+	return (int64_t)(clock_wall_us() / 1000000);
 }
 
 /* ---- the supervisor's answers ---- */
@@ -130,6 +137,8 @@ static void ask_supervisor(struct observer *observer)
 			(void)take_message(observer);
 		}
 	observer->asked_ms = now_ms();
+	if (observer->history && observer->answered && !observer->closed)
+		history_note(observer->history, observer->status, wall_s());
 }
 
 static const json_t *on_ask(void *userdata)
@@ -152,7 +161,7 @@ static void take_sample(struct observer *observer)
 		return;
 	status = on_ask(observer);
 	if (status && !observer->closed)
-		history_take(observer->history, status, (int64_t)(clock_wall_us() / 1000000));
+		history_take(observer->history, status, wall_s());
 	observer->sample_ms = now_ms() + HISTORY_INTERVAL_S * 1000;
 }
 

@@ -101,6 +101,28 @@ static void test_values(void **state)
 	"}],\"pools\":[{\"name\":\"p\",\"up\":" up                                                \
 	",\"backends\":[{\"address\":\"192.0.2.1:80\",\"up\":" up ",\"weight\":" weight "}]}]}"
 
+/* Down and up again between two samples; the same answer twice says nothing new. */
+static void test_between_samples(void **state)
+{
+	struct history *history = NULL;
+	json_t *down = parse(STATUS("4", "false", "1", "0"));
+
+	(void)state;
+	assert_int_equal(history_create(&history), 0);
+	take(history, NOON, STATUS("1", "true", "1", "0"));
+	history_note(history, down, NOON + 3);
+	history_note(history, down, NOON + 4);
+	assert_int_equal(history_n_samples(history), 1);
+	assert_int_equal(history_n_events(history), 3);
+	assert_string_equal(event_text(history, 0), "pool p: down, no backend is left");
+	take(history, NOON + 10, STATUS("4", "true", "1", "0"));
+	assert_int_equal(history_n_samples(history), 2);
+	assert_int_equal(history_n_events(history), 5);
+	assert_string_equal(event_text(history, 0), "pool p: up again");
+	json_decref(down);
+	history_close(history);
+}
+
 static void test_events(void **state)
 {
 	struct history *history = NULL;
@@ -243,6 +265,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ring),
 		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_between_samples),
 		cmocka_unit_test(test_events),
 		cmocka_unit_test(test_many_events),
 		cmocka_unit_test(test_survives),
