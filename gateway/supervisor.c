@@ -397,6 +397,7 @@ static void worker_died(struct supervisor *supervisor, struct child *child, int 
 	if (supervisor->state != DRAINING || status != 0)
 		child_log_death(child, what, status);
 	child->pid = 0;
+	child->ready = false; /* already now: its successor may be long in coming */
 	hold_keeper_worker_gone(&supervisor->hold, child->index);
 	if (supervisor->state == STARTING) {
 		log_error("%s could not start: the lines above say why; giving up", what);

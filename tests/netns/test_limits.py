@@ -212,12 +212,15 @@ def test_in_a_storm(site, start, server, kind):
 def kill_two_workers(daemon):
     """And waits for their successors."""
     # The first child is the logger, which nobody kills here.
-    pids = sorted(pid for pid in daemon.pids() if pid != daemon.pid)[1:3]
+    before = daemon.pids()
+    pids = sorted(pid for pid in before if pid != daemon.pid)[1:3]
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
     wait_until(lambda: all(f"(pid {pid}) was killed" in daemon.errors() for pid in pids), "the workers are dead")
     wait_until(lambda: f"all {WORKERS} workers are up again" in daemon.errors().rpartition("was killed by")[2],
                "their successors")
+    # One that died a second time is replaced after a delay, and the word is not given before that.
+    assert len(daemon.pids()) == len(before)
 
 
 @pytest.mark.parametrize("kind", KINDS)
