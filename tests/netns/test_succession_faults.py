@@ -198,7 +198,7 @@ def an_old_worker_in_the_handover(fault):
     with handover(fault) as (old, new):
         victim = old[0]
     wait_until(lambda: client_ports(new[0]) or client_ports(new[1]), "flows that moved")
-    with contextlib.suppress(ProcessLookupError):
+    with contextlib.suppress(ProcessLookupError, FileNotFoundError):  # it has given all, and left
         fault.kill_worker(victim)
 
 
