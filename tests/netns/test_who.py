@@ -246,7 +246,7 @@ def test_overwritten(site, start):
         assert who(site, source)[0]["client"] == client
         status = result(site, "status")["counters"]
         assert status["who_overwritten"] == 6 and status["who_untracked"] == 0
-        assert "raise 'entries', 4 now" in daemon.errors()
+        wait_until(lambda: "raise 'entries', 4 now" in daemon.errors(), "the warning")
         assert [len(who(site, source)) for source in sources] == [0] * 6 + [1] * 4
         assert "6 entries were overwritten" in ctl(site, "who", sources[0], check=False).stdout
 

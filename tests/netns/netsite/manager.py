@@ -46,7 +46,8 @@ class Manager:
                         os.close(fd)
                         self.stored.remove((name, fd))
                 self.messages.append(said)
-                self.heard = time.monotonic()
+                if "FDSTORE" in said or "FDSTOREREMOVE" in said:
+                    self.heard = time.monotonic()
 
     def names(self):
         with self.lock:
