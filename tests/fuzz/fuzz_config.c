@@ -16,20 +16,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuzz.h"
 #include "log.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define DAY_MS	     86400000U
-
-#define REQUIRE(condition)        \
-	do {                      \
-		if (!(condition)) \
-			abort();  \
-	} while (0)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed);
-size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
 
 /* "fuzz:LINE: " and a sentence; the line is one of the text's. */
 static void check_error(const char *error, const uint8_t *data, size_t size)

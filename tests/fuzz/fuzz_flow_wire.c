@@ -7,13 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REQUIRE(condition)        \
-	do {                      \
-		if (!(condition)) \
-			abort();  \
-	} while (0)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz.h"
 
 static void require_within(const struct flow_wire_bytes *bytes, const uint8_t *data, size_t size)
 {

@@ -6,11 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuzz.h"
 #include "hold_link.h"
 #include "hold_packet.h"
 #include "nf_queue.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void read_packet(const uint8_t *data, size_t size)
 {

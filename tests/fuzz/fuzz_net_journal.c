@@ -9,15 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REQUIRE(condition)        \
-	do {                      \
-		if (!(condition)) \
-			abort();  \
-	} while (0)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed);
-size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
+#include "fuzz.h"
 
 static struct net_journal_past parse(const uint8_t *data, size_t size)
 {
@@ -66,15 +58,7 @@ static const char *const words[] = {
 	"do 18446744073709551616 ",
 };
 
-/* Adds one of the lines at the end or anywhere; the rest is libFuzzer's. */
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed)
 {
-	const char *word = words[seed / 16 % (sizeof(words) / sizeof(words[0]))];
-	size_t len = strlen(word), at = seed % 4 == 0 ? seed / 256 % (size + 1) : size;
-
-	if (seed % 4 == 3 || size + len > max_size)
-		return LLVMFuzzerMutate(data, size, max_size);
-	memmove(data + at + len, data + at, size - at);
-	memcpy(data + at, word, len);
-	return size + len;
+	return fuzz_add_word(words, sizeof(words) / sizeof(words[0]), data, size, max_size, seed);
 }

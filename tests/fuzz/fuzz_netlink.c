@@ -7,11 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuzz.h"
 #include "net_event.h"
 #include "nl_answer.h"
 #include "rtnl.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static int take(void *userdata, const struct nlmsghdr *message, size_t len)
 {

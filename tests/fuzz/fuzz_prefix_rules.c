@@ -15,15 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REQUIRE(condition)        \
-	do {                      \
-		if (!(condition)) \
-			abort();  \
-	} while (0)
+#include "fuzz.h"
 
 #define RULES_MAX 64U /* beyond it the walk through all would take too long */
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check_error(const char *error, const char *text, size_t size)
 {

@@ -19,18 +19,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuzz.h"
+
 #define BOTH	  (PROXYHDR_ACCEPT_V1 | PROXYHDR_ACCEPT_V2)
 #define INPUT_MAX 400U
-
-#define REQUIRE(condition)        \
-	do {                      \
-		if (!(condition)) \
-			abort();  \
-	} while (0)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed);
-size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
 
 /* hdr->tlvs is made to point into `data`. */
 static int decode(const uint8_t *data, size_t len, unsigned flags, struct proxyhdr *hdr)

@@ -14,19 +14,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuzz.h"
 #include "identity.h"
-
-#define REQUIRE(condition)        \
-	do {                      \
-		if (!(condition)) \
-			abort();  \
-	} while (0)
 
 #define HEAD	36U /* of the input: what makes the configuration */
 #define V6	"\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0"
 #define ADDRESS 36U
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static uint8_t custom[] = { 0xe0, 0, 2, 'h', 'i' };
 

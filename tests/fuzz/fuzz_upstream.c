@@ -17,16 +17,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define REQUIRE(condition)        \
-	do {                      \
-		if (!(condition)) \
-			abort();  \
-	} while (0)
+#include "fuzz.h"
 
 #define SIGNATURE "\r\n\r\n\0\r\nQUIT\n"
 #define PIECES	  128U /* a socket's buffer has room for so many, however small they are */
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static size_t waiting(int fd)
 {
