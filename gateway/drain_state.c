@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "shared_map.h"
+
 /* The gateway's word is behind the listeners. */
 static size_t size_of(size_t n_listeners)
 {
@@ -12,12 +14,11 @@ static size_t size_of(size_t n_listeners)
 struct drain_state *drain_state_create(size_t n_listeners, uint32_t gateway_ms)
 {
 	struct drain_state *state = calloc(1, sizeof(*state));
-	void *made = mmap(NULL, size_of(n_listeners), PROT_READ | PROT_WRITE,
-		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	void *made = shared_map(size_of(n_listeners));
 
-	if (!state || made == MAP_FAILED) {
+	if (!state || !made) {
 		free(state);
-		if (made != MAP_FAILED)
+		if (made)
 			munmap(made, size_of(n_listeners));
 		return NULL;
 	}

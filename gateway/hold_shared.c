@@ -2,6 +2,8 @@
 
 #include <sys/mman.h>
 
+#include "shared_map.h"
+
 static size_t size_of(size_t n_workers, size_t n_backends)
 {
 	return sizeof(struct hold_shared) + n_workers * sizeof(uint64_t) +
@@ -10,10 +12,9 @@ static size_t size_of(size_t n_workers, size_t n_backends)
 
 struct hold_shared *hold_shared_create(size_t n_workers, size_t n_backends)
 {
-	struct hold_shared *shared = mmap(NULL, size_of(n_workers, n_backends),
-		PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct hold_shared *shared = shared_map(size_of(n_workers, n_backends));
 
-	if (shared == MAP_FAILED)
+	if (!shared)
 		return NULL;
 	shared->n_workers = n_workers;
 	shared->n_backends = n_backends;

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "shared_map.h"
 #include "sockaddr.h"
 
 /*
@@ -39,13 +40,6 @@ const uint64_t *measures_duration_bounds(void)
 #define LISTENER_WORDS (sizeof(struct measures_listener) / sizeof(uint64_t))
 #define BACKEND_WORDS  (sizeof(struct measures_backend) / sizeof(uint64_t))
 
-static void *map_shared(size_t size)
-{
-	void *made = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-	return made == MAP_FAILED ? NULL : made;
-}
-
 /* At least one of each, so that there is something to map. */
 static size_t listeners_size(const struct measures *measures)
 {
@@ -68,8 +62,8 @@ struct measures *measures_create(const struct config *config, size_t n_workers)
 	measures->n_blocks = n_workers + 1;
 	for (size_t i = 0; i < config->n_pools; i++)
 		measures->n_backends += config->pools[i].n_backends;
-	measures->listeners = map_shared(listeners_size(measures));
-	measures->backends = map_shared(backends_size(measures));
+	measures->listeners = shared_map(listeners_size(measures));
+	measures->backends = shared_map(backends_size(measures));
 	if (!measures->listeners || !measures->backends) {
 		measures_destroy(measures);
 		return NULL;

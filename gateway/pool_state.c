@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "shared_map.h"
+
 /* The word of an address: IPv4 as in the packet, port, whether the backend is there now. */
 #define PORT_SHIFT 32
 #define EVER	   (1ULL << 62) /* also if it is not */
@@ -12,13 +14,6 @@
 static struct pool_state_backend *find(const struct pool_state *state, size_t pool, size_t backend)
 {
 	return &state->backends[state->first[pool] + backend];
-}
-
-static void *map_shared(size_t size)
-{
-	void *made = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-	return made == MAP_FAILED ? NULL : made;
 }
 
 /* At least one of each, so that there is something to map. */
@@ -86,9 +81,9 @@ struct pool_state *pool_state_create(const struct config *config, size_t n_worke
 		state->first[i] = state->n_backends;
 		state->n_backends += config->pools[i].n_backends;
 	}
-	state->backends = map_shared(backends_size(state));
-	state->live = map_shared(live_size(state));
-	state->generations = map_shared(generations_size(state));
+	state->backends = shared_map(backends_size(state));
+	state->live = shared_map(live_size(state));
+	state->generations = shared_map(generations_size(state));
 	if (has_limits(config))
 		state->places = shared_count_create(n_workers, state->n_backends + config->n_pools);
 	if (!state->first || !state->backends || !state->live || !state->generations ||

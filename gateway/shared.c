@@ -11,6 +11,7 @@
 #include "carry.h"
 #include "log.h"
 #include "name_estate.h"
+#include "shared_map.h"
 
 #define RING_SLOTS  4096U /* log and access records that may wait, per block */
 #define BLOCKS_MORE 2U	  /* beside the workers': the holder's, and those of earlier images */
@@ -30,10 +31,9 @@ static int make_udp(struct shared *shared, const struct config *config)
 /* A word that can be changed while processes run. */
 static uint32_t *share_level(void)
 {
-	void *memory = mmap(
-		NULL, sizeof(uint32_t), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	void *memory = shared_map(sizeof(uint32_t));
 
-	if (memory == MAP_FAILED)
+	if (!memory)
 		return NULL;
 	log_share_level(memory);
 	return memory;

@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <sys/mman.h>
 
+#include "shared_map.h"
+
 static const char *const names[] = {
 	"accepted",
 	"bytes_in",
@@ -90,10 +92,7 @@ static_assert(sizeof(names) / sizeof(names[0]) == STATS_COUNT, "a name a counter
 
 struct stats *stats_create(size_t n)
 {
-	struct stats *stats = mmap(NULL, n * sizeof(*stats), PROT_READ | PROT_WRITE,
-		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-	return stats == MAP_FAILED ? NULL : stats;
+	return shared_map(n * sizeof(struct stats));
 }
 
 void stats_destroy(struct stats *stats, size_t n)
