@@ -531,9 +531,9 @@ def test_addresses_survive_a_reload(site, dns, start):
 def test_health_of_addresses_survives_a_reload(site, dns, start):
     """Who was up is so at once, who was down stays so: checks are too rare to have found it again."""
     dns.records[NAME] = BACKENDS[:2]
-    daemon = start(f'backend "{NAME}:{PORT}" {{}} check {{ type = tcp  interval = 1h  fall = 1 }}')
     ups = {BACKENDS[0]: True, BACKENDS[1]: False}
     with servers(site, BACKENDS[0]):
+        daemon = start(f'backend "{NAME}:{PORT}" {{}} check {{ type = tcp  interval = 1h  fall = 1 }}')
         wait_until(lambda: {host: up for host, (_, up, _) in shown(site).items()} == ups, "one of two is up")
         dns.records[NAME] = None
         daemon.kill(signal.SIGHUP)
