@@ -1,16 +1,12 @@
 #include "supervisor.h"
 
-#include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -28,6 +24,8 @@
 #include "sandbox.h"
 #include "supervisor_child.h"
 #include "supervisor_control.h"
+#include "supervisor_end.h"
+#include "supervisor_estate.h"
 #include "supervisor_observer.h"
 #include "supervisor_service.h"
 #include "supervisor_state.h"
@@ -51,7 +49,6 @@
  * time. The logger goes last: its channel is closed when all workers are gone, and it writes what
  * is left.
  */
-#define END_GRACE_MS 3000U /* for workers beyond the drain limit, and for the logger */
 
 /* ---- helpers ---- */
 
@@ -91,86 +88,6 @@ static void log_counters(const struct supervisor *supervisor)
 
 /* ---- the course of things ---- */
 
-/* All but the logger, who ends last. */
-static size_t children_alive(const struct supervisor *supervisor)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < supervisor->n_workers; i++)
-		n += supervisor->workers[i].pid != 0;
-	n += supervisor->holder.pid != 0;
-	return supervisor->state == FAILED
-		       ? n
-		       : n + predecessors_alive(supervisor->before, PREDECESSOR_WORKER);
-}
-
-static void tell_workers(struct supervisor *supervisor, enum worker_message message)
-{
-	const char byte = (char)message;
-
-	for (size_t i = 0; i < supervisor->n_workers; i++) {
-		struct child *child = &supervisor->workers[i];
-
-		loop_timer_cancel(&supervisor->loop, &child->restart);
-		if (child->pid &&
-			send(child->channel_fd, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-			log_warning("worker %u does not listen: %s", (unsigned)child->index,
-				strerror(errno));
-	}
-}
-
-static void stop_holding(struct supervisor *supervisor)
-{
-	if (supervisor->hold.loop)
-		hold_keeper_end(&supervisor->hold);
-}
-
-static void start_draining(struct supervisor *supervisor)
-{
-	uint32_t drain_ms = drain_state_gateway(supervisor->shared.drains);
-
-	log_info("stopping: no more clients are accepted, live flows may finish for %u s",
-		drain_ms / 1000);
-	supervisor_service_stopping(drain_ms + 2 * END_GRACE_MS);
-	supervisor->state = DRAINING;
-	/* New clients are to be refused, and not to wait for nobody. */
-	(void)fd_store_forget(&supervisor->store);
-	loop_timer_cancel(&supervisor->loop, &supervisor->holder.restart);
-	stop_holding(supervisor);
-	tell_workers(supervisor, WORKER_DRAIN);
-	predecessors_tell(supervisor->before, PREDECESSOR_WORKER, WORKER_DRAIN);
-	successor_end(supervisor->successor);
-	/* The workers have taken what was in their queues, or will; new clients are refused. */
-	socket_set_close_others(&supervisor->sockets, supervisor->n_workers);
-	loop_timer_set(&supervisor->loop, &supervisor->end_timer,
-		supervisor->loop.now_ms + drain_ms + END_GRACE_MS);
-}
-
-static void start_ending(struct supervisor *supervisor)
-{
-	if (supervisor->state != FAILED) {
-		log_info("ending at once: live flows are reset");
-		predecessors_tell(supervisor->before, PREDECESSOR_WORKER, WORKER_END);
-	}
-	tell_workers(supervisor, WORKER_END);
-	stop_holding(supervisor);
-	loop_timer_set(
-		&supervisor->loop, &supervisor->end_timer, supervisor->loop.now_ms + END_GRACE_MS);
-}
-
-static void on_end_due(struct timer *timer)
-{
-	struct supervisor *supervisor = list_entry(timer, struct supervisor, end_timer);
-
-	for (size_t i = 0; i < supervisor->n_workers; i++)
-		if (supervisor->workers[i].pid)
-			kill(supervisor->workers[i].pid, SIGKILL);
-	if (supervisor->holder.pid)
-		kill(supervisor->holder.pid, SIGKILL);
-	if (supervisor->state != FAILED)
-		predecessors_kill(supervisor->before);
-}
-
 static void announce_bind(const struct supervisor *supervisor,
 	const struct config_listener *listener, const struct config_bind *bind)
 {
@@ -183,88 +100,6 @@ static void announce_bind(const struct supervisor *supervisor,
 				   : supervisor->config->pools[listener->pool].name,
 		config_identity_name(listener->identity),
 		listener->accept_proxy.n_from ? ", accept-proxy" : "");
-}
-
-/* ---- succession ---- */
-
-static int bequeath_processes(struct supervisor *supervisor, struct estate *estate)
-{
-	int err = 0;
-
-	for (size_t i = 0; i < supervisor->n_workers && !err; i++) {
-		const struct child *worker = &supervisor->workers[i];
-
-		if (worker->pid)
-			err = predecessors_bequeath_own(supervisor->before, estate,
-				PREDECESSOR_WORKER, i, worker->pid, worker->channel_fd);
-	}
-	if (!err && supervisor->logger.pid)
-		err = predecessors_bequeath_own(supervisor->before, estate, PREDECESSOR_LOGGER, 0,
-			supervisor->logger.pid, supervisor->logger.channel_fd);
-	if (!err && supervisor->holder.pid)
-		err = predecessors_bequeath_own(supervisor->before, estate, PREDECESSOR_HOLDER, 0,
-			supervisor->holder.pid, supervisor->holder.channel_fd);
-	return err ? err : predecessors_bequeath(supervisor->before, estate);
-}
-
-/* What the next image is to have; for a trial the names of the sockets are enough. */
-static int bequeath(void *userdata, bool all, struct estate *estate)
-{
-	struct supervisor *supervisor = userdata;
-	int err = socket_set_bequeath(&supervisor->sockets, supervisor->config, estate);
-
-	if (!err)
-		err = supervisor_observer_bequeath(supervisor, all, estate);
-	if (err || !all)
-		return err;
-	err = bequeath_processes(supervisor, estate);
-	if (!err)
-		err = shared_bequeath(&supervisor->shared, supervisor->config, estate);
-	if (!err)
-		err = checker_bequeath(supervisor->checker, estate);
-	if (!err)
-		err = guard_bequeath(supervisor->guard, estate);
-	if (!err)
-		err = orders_bequeath(supervisor->orders, estate);
-	if (!err)
-		err = fd_store_bequeath(&supervisor->store, estate);
-	if (!err)
-		err = estate_add_number(estate, "started_ms", (int64_t)supervisor->started_ms);
-	return err;
-}
-
-/* The workers of before hand their flows over to ours; what nobody has taken is given up. */
-static void take_over(struct supervisor *supervisor)
-{
-	int *channels = calloc(supervisor->n_workers, sizeof(*channels));
-
-	for (size_t i = 0; channels && i < supervisor->n_workers; i++)
-		channels[i] = supervisor->workers[i].channel_fd;
-	if (channels)
-		predecessors_hand_over(supervisor->before, channels, supervisor->n_workers);
-	free(channels);
-	estate_close_rest(supervisor->setup->estate);
-	successor_settled(supervisor->successor);
-}
-
-/* Should this process be killed, the next one goes on with these workers. */
-static void keep_estate(struct supervisor *supervisor)
-{
-	struct estate *estate;
-	int err = -ENOMEM;
-
-	if (!fd_store_is_there())
-		return;
-	estate = estate_new();
-	if (estate)
-		err = bequeath(supervisor, true, estate);
-	if (!err)
-		err = fd_store_keep(&supervisor->store, estate);
-	estate_free(estate);
-	if (err)
-		log_warning("the service manager does not keep our sockets: %s; a crash would "
-			    "refuse clients until the next start",
-			strerror(-err));
 }
 
 static void announce_ready(struct supervisor *supervisor)
@@ -281,8 +116,8 @@ static void announce_ready(struct supervisor *supervisor)
 				sockets->all[i].bind);
 	log_info("ready: %zu workers", supervisor->n_workers);
 	if (supervisor->setup->estate)
-		take_over(supervisor);
-	keep_estate(supervisor);
+		supervisor_estate_take_over(supervisor);
+	supervisor_estate_keep(supervisor);
 	(void)notify_send("READY=1", -1);
 }
 
@@ -306,7 +141,7 @@ static void look_if_ready(struct supervisor *supervisor)
 			announce_ready(supervisor);
 	} else if (supervisor->state == RUNNING) {
 		log_info("all %zu workers are up again", supervisor->n_workers);
-		keep_estate(supervisor);
+		supervisor_estate_keep(supervisor);
 	}
 }
 
@@ -325,7 +160,7 @@ static void on_holder_message(struct supervisor *supervisor, char message)
 	else if (supervisor->state == RUNNING)
 		log_info("the holder is up again");
 	else
-		stop_holding(supervisor);
+		supervisor_end_holding(supervisor);
 }
 
 static void on_worker_message(struct loop_source *source, uint32_t events)
@@ -402,7 +237,7 @@ static void worker_died(struct supervisor *supervisor, struct child *child, int 
 	if (supervisor->state == STARTING) {
 		log_error("%s could not start: the lines above say why; giving up", what);
 		supervisor->state = FAILED;
-		start_ending(supervisor);
+		supervisor_end_now(supervisor);
 	} else if (supervisor->state == RUNNING) {
 		child_replace(child);
 	}
@@ -451,7 +286,8 @@ static bool logger_gone(const struct child *logger, uint32_t waited_ms)
 {
 	pid_t pid = waitpid(logger->pid, NULL, WNOHANG);
 
-	return pid == logger->pid || (pid < 0 && errno == ECHILD) || waited_ms > 2 * END_GRACE_MS;
+	return pid == logger->pid || (pid < 0 && errno == ECHILD) ||
+	       waited_ms > 2 * SUPERVISOR_END_GRACE_MS;
 }
 
 /* Ends the logger once it has written all there was; a stuck one is killed. */
@@ -466,7 +302,7 @@ static void stop_logger(struct supervisor *supervisor)
 		shutdown(logger->channel_fd, SHUT_RDWR);
 	child_close_channel(logger);
 	for (uint32_t waited = 0; logger->pid && !logger_gone(logger, waited); waited += STEP_MS) {
-		if (waited >= END_GRACE_MS)
+		if (waited >= SUPERVISOR_END_GRACE_MS)
 			kill(logger->pid, SIGKILL);
 		nanosleep(&step, NULL);
 	}
@@ -489,7 +325,7 @@ static void reopen_access_log(struct supervisor *supervisor)
 	supervisor->access_fd = fd;
 	child_start_or_retry(&supervisor->logger);
 	if (supervisor->state == RUNNING)
-		keep_estate(supervisor);
+		supervisor_estate_keep(supervisor);
 	log_info("access log opened anew");
 }
 
@@ -509,9 +345,9 @@ static void on_no_successor(void *userdata)
 static void on_end_asked(struct supervisor *supervisor)
 {
 	if (supervisor->state == DRAINING || supervisor->state == FAILED)
-		start_ending(supervisor);
+		supervisor_end_now(supervisor);
 	else
-		start_draining(supervisor);
+		supervisor_end_drain(supervisor);
 }
 
 static void on_signal(struct loop_source *source, uint32_t events)
@@ -603,29 +439,6 @@ static int start_guard(struct supervisor *supervisor)
 	return guard_start(&supervisor->loop, supervisor->config, supervisor->shared.pools,
 		supervisor->shared.drains, bans_list(supervisor->bans), supervisor->setup->estate,
 		&supervisor->guard);
-}
-
-/* What an image before this one has left. */
-static int inherit(struct supervisor *supervisor)
-{
-	const char end = HOLDER_END;
-	struct estate *estate = supervisor->setup->estate;
-	int64_t started_ms = 0;
-	int err;
-
-	if (!estate)
-		return 0;
-	err = successor_inherit(supervisor->successor, estate);
-	if (!err)
-		err = predecessors_inherit(supervisor->before, estate);
-	if (!err)
-		err = fd_store_inherit(&supervisor->store, estate);
-	if (err)
-		return err;
-	predecessors_tell(supervisor->before, PREDECESSOR_HOLDER, end);
-	if (estate_get_number(estate, "started_ms", &started_ms) == 0 && started_ms >= 0)
-		supervisor->started_ms = (uint64_t)started_ms;
-	return 0;
 }
 
 /* What can be found out before anything is opened. */
@@ -727,7 +540,7 @@ static int supervisor_start(struct supervisor *supervisor)
 
 	supervisor_service_start(supervisor);
 	/* First of all: the way back is part of it. */
-	err = inherit(supervisor);
+	err = supervisor_estate_inherit(supervisor);
 	if (!err)
 		err = check(supervisor);
 	if (!err)
@@ -750,8 +563,8 @@ static int supervisor_start(struct supervisor *supervisor)
 
 static void supervisor_cleanup(struct supervisor *supervisor)
 {
-	if (supervisor->workers && children_alive(supervisor) > 0)
-		on_end_due(&supervisor->end_timer);
+	if (supervisor->workers && supervisor_end_children(supervisor) > 0)
+		supervisor_end_kill(supervisor);
 	supervisor_observer_stop(supervisor);
 	stop_logger(supervisor);
 	child_close_channel(&supervisor->holder);
@@ -785,7 +598,7 @@ static void on_predecessor_left(void *userdata)
 
 	start_holder_if_alone(supervisor);
 	if (supervisor->state == RUNNING)
-		keep_estate(supervisor);
+		supervisor_estate_keep(supervisor);
 }
 
 static int init(struct supervisor *supervisor, const struct supervisor_setup *setup)
@@ -794,7 +607,7 @@ static int init(struct supervisor *supervisor, const struct supervisor_setup *se
 		.path = setup->path,
 		.config_fd = setup->config_fd,
 		.argv = setup->argv,
-		.bequeath = bequeath,
+		.bequeath = supervisor_estate_bequeath,
 		.on_failure = on_no_successor,
 		.is_possible = is_running,
 		.before = &supervisor->before,
@@ -810,8 +623,7 @@ static int init(struct supervisor *supervisor, const struct supervisor_setup *se
 		.shared.wake_fd = -1,
 		.shared.carried_fd = -1,
 		.access_fd = -1,
-		.keep = keep_estate,
-		.drain = start_draining,
+		.keep = supervisor_estate_keep,
 		.metrics_fds = { -1, -1, -1, -1 },
 		.history_fd = -1,
 	};
@@ -822,7 +634,7 @@ static int init(struct supervisor *supervisor, const struct supervisor_setup *se
 	init_child(supervisor, &supervisor->logger, 0);
 	init_child(supervisor, &supervisor->holder, 0);
 	init_child(supervisor, &supervisor->observer, 0);
-	timer_init(&supervisor->end_timer, on_end_due);
+	supervisor_end_init(supervisor);
 	supervisor->before = predecessors_new(&supervisor->loop, on_predecessor_left, supervisor);
 	supervisor->successor = successor_new(&supervisor->loop, &successor);
 	return supervisor->before && supervisor->successor ? 0 : -ENOMEM;
@@ -844,7 +656,7 @@ int supervisor_run(const struct supervisor_setup *setup)
 	}
 	err = supervisor_start(&supervisor);
 	while (!err && (supervisor.state == STARTING || supervisor.state == RUNNING ||
-			       children_alive(&supervisor) > 0))
+			       supervisor_end_children(&supervisor) > 0))
 		err = loop_run_once(&supervisor.loop, true);
 	if (!err && supervisor.state == DRAINING) {
 		log_counters(&supervisor);

@@ -9,6 +9,7 @@
 #include "control_level.h"
 #include "log.h"
 #include "status.h"
+#include "supervisor_end.h"
 #include "worker.h"
 
 static int run_status(
@@ -109,7 +110,7 @@ static int drain_gateway(void *userdata)
 
 	if (supervisor->state != RUNNING)
 		return -EALREADY;
-	supervisor->drain(supervisor);
+	supervisor_end_drain(supervisor);
 	return 0;
 }
 

@@ -68,8 +68,8 @@ struct supervisor {
 	struct control_flows flows_command;
 	struct orders *orders;
 	struct control_orders order_commands;
-	void (*keep)(struct supervisor *supervisor);  /* what the next image is to have */
-	void (*drain)(struct supervisor *supervisor); /* to the end */
+	void (*keep)(
+		struct supervisor *supervisor); /* supervisor_estate_keep, for those below it */
 	uint64_t started_ms;
 	struct bans *bans;
 	struct guard *guard;

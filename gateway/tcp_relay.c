@@ -3,18 +3,15 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "bind.h"
 #include "clock.h"
 #include "flow_header.h"
-#include "peer_watch.h"
 #include "target.h"
 #include "tcp_admit.h"
 #include "tcp_connect.h"
@@ -43,185 +40,19 @@
  * is silent costs nothing but time, and the flow goes on to another: up to the pool's "attempts",
  * within "connect-total".
  *
- * Both sockets are watched edge-triggered for everything from the start, and never re-armed: events
- * only note what each side is ready for, and flow_serve() then does what can be done.
- *
- * An end of stream is passed on by shutdown(2) once all bytes before it are. Sockets carry a linger
- * time of zero from birth, so closing one sends a reset; only the orderly end takes that back. So
- * whatever goes wrong, the death of this process included, no cut-off stream looks complete.
- *
- * When one side is reset, what it had sent before may still be under way to the other, and a reset
- * there would overtake and destroy it: many servers answer and reset at once. So the flow lingers
- * in RESETTING until the other side's TCP has acknowledged everything, but no longer than
- * RESET_LINGER_MS.
- *
- * flow->timer does all deadlines. It is not moved when bytes move: when it fires, the true deadline
- * is worked out from active_ms, and it is set again if that is still ahead.
+ * From then on the flow is passed on by tcp_pass.h, which has the rest of the theory.
  *
  * A flow that ends is DEAD but stays in memory until the batch of events is over, as another event
  * of the batch may name it.
  */
-#define RESET_LINGER_MS 2000U
-#define RESET_POLL_MS	16U
-#define EVENTS		(EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET)
+#define EVENTS (EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET)
 
-static void flow_serve(struct tcp_relay *relay, struct flow *flow);
-
-static uint64_t min_u64(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
-static enum access_log_by by_side(enum flow_side_id id)
-{
-	return id == FLOW_CLIENT ? ACCESS_LOG_BY_CLIENT : ACCESS_LOG_BY_BACKEND;
-}
+/* ---- ends and openings ---- */
 
 static void finish(
 	struct tcp_relay *relay, struct flow *flow, enum access_log_end end, enum access_log_by by)
 {
 	tcp_end_flow(&relay->ends, flow, end, by);
-}
-
-/* ---- resets ---- */
-
-/* Whether the peer has acknowledged everything that was handed to the socket. */
-static bool all_acknowledged(int fd)
-{
-	int unsent = 0;
-
-	return ioctl(fd, SIOCOUTQ, &unsent) < 0 || unsent == 0;
-}
-
-/* Others come first; the flow goes on in tcp_relay_turns(). */
-static void queue_turn(struct tcp_relay *relay, struct flow *flow)
-{
-	list_remove(&flow->turn);
-	list_append(&relay->turns, &flow->turn);
-}
-
-static void reset_finish(struct tcp_relay *relay, struct flow *flow)
-{
-	finish(relay, flow, flow->end, by_side(flow->failed));
-}
-
-static void reset_serve(struct tcp_relay *relay, struct flow *flow)
-{
-	struct flow_side *from = &flow->side[flow->failed];
-	struct flow_side *to = &flow->side[flow_other(flow->failed)];
-	enum stream_status status;
-	int error = 0;
-
-	status = stream_pump(&relay->streams, &from->stream, &from->end, &to->end, &error);
-	if (status == STREAM_TO_ERROR || relay->loop->now_ms >= flow->reset_ms) {
-		reset_finish(relay, flow);
-		return;
-	}
-	if (status == STREAM_YIELD)
-		queue_turn(relay, flow);
-	else if (status != STREAM_BLOCKED && all_acknowledged(to->end.fd)) {
-		reset_finish(relay, flow);
-		return;
-	}
-	loop_timer_set(relay->loop, &flow->timer, relay->loop->now_ms + RESET_POLL_MS);
-}
-
-/* A side is gone. What it had sent still goes out; what was meant for it is lost. */
-static void side_failed(
-	struct tcp_relay *relay, struct flow *flow, enum flow_side_id id, enum access_log_end end)
-{
-	struct flow_side *side = &flow->side[id];
-
-	assert(flow->state == FLOW_RELAYING);
-	flow->state = FLOW_RESETTING;
-	flow->failed = (uint8_t)id;
-	flow->end = (uint8_t)end;
-	flow->reset_ms = relay->loop->now_ms + RESET_LINGER_MS;
-	side->end.readable = side->end.ending = true;
-	stream_drop(&relay->streams, &flow->side[flow_other(id)].stream);
-	reset_serve(relay, flow);
-}
-
-/* ---- relaying ---- */
-
-/* Whether exactly one side has closed. */
-static bool half_closed(const struct flow *flow)
-{
-	return flow->side[FLOW_CLIENT].stream.ended != flow->side[FLOW_BACKEND].stream.ended;
-}
-
-/* When the flow ends unless bytes move. */
-static uint64_t idle_deadline(const struct flow *flow)
-{
-	const struct config_timeouts *timeouts = &flow->listener->timeouts;
-
-	return flow->active_ms + (half_closed(flow) ? timeouts->half_closed_ms : timeouts->idle_ms);
-}
-
-/* The next look at a relaying flow: for its idle limit, or for its peers. */
-static void set_relay_timer(struct tcp_relay *relay, struct flow *flow)
-{
-	uint32_t period = peer_watch_period(flow->listener->timeouts.dead_peer_ms);
-
-	loop_timer_set(relay->loop, &flow->timer,
-		min_u64(idle_deadline(flow), relay->loop->now_ms + period));
-}
-
-static bool flow_has_ended(const struct flow *flow)
-{
-	for (int i = 0; i < FLOW_SIDES; i++)
-		if (!flow->side[i].stream.ended || stream_holds(&flow->side[i].stream))
-			return false;
-	return true;
-}
-
-/* All that `from` had to say was passed on, and its FIN follows. */
-static void stream_ended(struct tcp_relay *relay, struct flow *flow, enum flow_side_id from)
-{
-	struct flow_side *to = &flow->side[flow_other(from)];
-
-	if (flow_has_ended(flow)) {
-		finish(relay, flow, ACCESS_LOG_CLOSED, by_side(flow->first_fin));
-		return;
-	}
-	flow->first_fin = (uint8_t)from;
-	set_relay_timer(relay, flow);
-	/* ENOTCONN: that side was reset, which its own event tells. */
-	(void)shutdown(to->end.fd, SHUT_WR);
-	to->fin_sent = true;
-}
-
-/* Does what can be done for the bytes that come from one side. */
-static void serve_stream(struct tcp_relay *relay, struct flow *flow, enum flow_side_id from_id)
-{
-	struct flow_side *from = &flow->side[from_id];
-	struct flow_side *to = &flow->side[flow_other(from_id)];
-	int64_t before = from->stream.bytes;
-	enum stream_status status;
-	int error = 0;
-
-	if (to->fin_sent || !(from->end.readable || stream_holds(&from->stream)))
-		return;
-	status = stream_pump(&relay->streams, &from->stream, &from->end, &to->end, &error);
-	if (from->stream.bytes != before)
-		flow->active_ms = relay->loop->now_ms;
-	switch (status) {
-	case STREAM_DRY:
-	case STREAM_BLOCKED:
-		break;
-	case STREAM_YIELD:
-		queue_turn(relay, flow);
-		break;
-	case STREAM_ENDED:
-		stream_ended(relay, flow, from_id);
-		break;
-	case STREAM_FROM_ERROR:
-		side_failed(relay, flow, from_id, access_log_end_of_error(error));
-		break;
-	case STREAM_TO_ERROR:
-		side_failed(relay, flow, flow_other(from_id), access_log_end_of_error(error));
-		break;
-	}
 }
 
 /* Sends the header, with what the client has sent already behind it. */
@@ -249,35 +80,16 @@ static void flow_open(struct tcp_relay *relay, struct flow *flow)
 		}
 		flow->state = FLOW_RELAYING;
 		if (status == STREAM_TO_ERROR) {
-			side_failed(relay, flow, FLOW_BACKEND, access_log_end_of_error(error));
+			tcp_pass_side_failed(
+				&relay->pass, flow, FLOW_BACKEND, access_log_end_of_error(error));
 			return;
 		}
 	}
 	if (len > 0 && client->stream.bytes >= 0)
 		stats_add(relay->stats, STATS_HEADERS, 1);
-	flow->state = FLOW_RELAYING;
 	flow->active_ms = relay->loop->now_ms;
-	set_relay_timer(relay, flow);
-	flow_serve(relay, flow);
-}
-
-static void flow_serve(struct tcp_relay *relay, struct flow *flow)
-{
-	switch ((enum flow_state)flow->state) {
-	case FLOW_RELAYING:
-		serve_stream(relay, flow, FLOW_CLIENT);
-		if (flow->state == FLOW_RELAYING)
-			serve_stream(relay, flow, FLOW_BACKEND);
-		break;
-	case FLOW_RESETTING:
-		reset_serve(relay, flow);
-		break;
-	case FLOW_HEADER:
-	case FLOW_CONNECTING:
-	case FLOW_WAITING:
-	case FLOW_DEAD:
-		break;
-	}
+	tcp_pass_begin(&relay->pass, flow);
+	tcp_pass_serve(&relay->pass, flow);
 }
 
 /* ---- the way to a backend ---- */
@@ -503,11 +315,12 @@ static void on_side_event(struct flow *flow, enum flow_side_id id, uint32_t even
 	if (flow->state == FLOW_RELAYING && (events & EPOLLERR)) {
 		error = tcp_connect_take_error(flow->side[id].end.fd);
 		if (error) {
-			side_failed(relay, flow, id, access_log_end_of_error(error));
+			tcp_pass_side_failed(
+				&relay->pass, flow, id, access_log_end_of_error(error));
 			return;
 		}
 	}
-	flow_serve(relay, flow);
+	tcp_pass_serve(&relay->pass, flow);
 }
 
 static void on_client_event(struct loop_source *source, uint32_t events)
@@ -523,47 +336,6 @@ static void on_backend_event(struct loop_source *source, uint32_t events)
 }
 
 /* ---- deadlines ---- */
-
-/* Watches both peers; false: one was dead, and the flow has been dealt with. */
-static bool watch_peers(struct tcp_relay *relay, struct flow *flow)
-{
-	uint32_t dead_peer_ms = flow->listener->timeouts.dead_peer_ms;
-
-	for (int i = 0; i < FLOW_SIDES; i++) {
-		struct flow_side *side = &flow->side[i];
-		struct peer_watch watch = { .acked = side->acked, .stalled = side->stalled };
-		bool dead;
-
-		if (!flow->guarded)
-			peer_watch_arm(side->end.fd, dead_peer_ms);
-		dead = peer_watch_check(side->end.fd, dead_peer_ms, &watch);
-		/* Bytes that the kernel still delivers are life, too. */
-		if (watch.acked != side->acked)
-			flow->active_ms = relay->loop->now_ms;
-		side->acked = watch.acked;
-		side->stalled = watch.stalled;
-		if (dead) {
-			side_failed(relay, flow, (enum flow_side_id)i, ACCESS_LOG_DEAD_PEER);
-			return false;
-		}
-	}
-	flow->guarded = true;
-	return true;
-}
-
-static void relaying_due(struct tcp_relay *relay, struct flow *flow)
-{
-	if (!watch_peers(relay, flow))
-		return;
-	if (relay->loop->now_ms >= idle_deadline(flow)) {
-		finish(relay, flow,
-			half_closed(flow) ? ACCESS_LOG_HALF_CLOSED_TIMEOUT
-					  : ACCESS_LOG_IDLE_TIMEOUT,
-			ACCESS_LOG_BY_GATEWAY);
-		return;
-	}
-	set_relay_timer(relay, flow);
-}
 
 static void connecting_due(struct tcp_relay *relay, struct flow *flow)
 {
@@ -592,10 +364,8 @@ static void on_due(struct timer *timer)
 		finish(relay, flow, ACCESS_LOG_UNCLAIMED, ACCESS_LOG_BY_CLIENT);
 		break;
 	case FLOW_RELAYING:
-		relaying_due(relay, flow);
-		break;
 	case FLOW_RESETTING:
-		reset_serve(relay, flow);
+		tcp_pass_due(&relay->pass, flow);
 		break;
 	case FLOW_DEAD:
 		assert(flow->state != FLOW_DEAD); /* a dead flow has no timer */
@@ -779,8 +549,7 @@ int tcp_relay_resume(struct tcp_relay *relay, struct flow *flow)
 	int err = 0;
 
 	attach(relay, flow);
-	flow->state = FLOW_RELAYING;
-	set_relay_timer(relay, flow);
+	tcp_pass_begin(&relay->pass, flow);
 	/* Whatever each socket is ready for is told at once, as it is new to this loop. */
 	for (int i = 0; i < FLOW_SIDES && !err; i++)
 		err = loop_add(relay->loop, flow->side[i].end.fd, EVENTS, &flow->side[i].source);
@@ -791,38 +560,15 @@ int tcp_relay_resume(struct tcp_relay *relay, struct flow *flow)
 
 /* ---- the relay as a whole ---- */
 
-/* Says, now and then, that a limit slows flows down. */
-static void log_misses(struct tcp_relay *relay)
-{
-	const uint64_t *value = relay->stats->value;
-	uint64_t misses = value[STATS_BUFFER_MISSES] + value[STATS_PIPE_MISSES];
-	unsigned suppressed = 0;
-
-	if (misses == relay->misses_said)
-		return;
-	relay->misses_said = misses;
-	if (log_allowed(&relay->misses_log, relay->loop->now_ms, &suppressed))
-		log_warning("flows go on more slowly: %" PRIu64
-			    " reads found all buffers held, %" PRIu64
-			    " bulk transfers no free pipe; add workers, or open files for pipes",
-			value[STATS_BUFFER_MISSES], value[STATS_PIPE_MISSES]);
-}
-
 void tcp_relay_turns(struct tcp_relay *relay)
 {
-	struct list_node list, *node;
-
-	list_init(&list);
-	list_splice(&list, &relay->turns);
-	while ((node = list_pop(&list)))
-		flow_serve(relay, list_entry(node, struct flow, turn));
+	tcp_pass_turns(&relay->pass);
 	tcp_hold_flush(&relay->hold);
-	log_misses(relay);
 }
 
 bool tcp_relay_busy(const struct tcp_relay *relay)
 {
-	return !list_empty(&relay->turns);
+	return tcp_pass_busy(&relay->pass);
 }
 
 void tcp_relay_end_all(struct tcp_relay *relay)
@@ -851,14 +597,13 @@ int tcp_relay_init(struct tcp_relay *relay, struct loop *loop, const struct conf
 		.targets = targets,
 		.flows = flows,
 	};
-	relay->misses_said = stats->value[STATS_BUFFER_MISSES] + stats->value[STATS_PIPE_MISSES];
-	list_init(&relay->turns);
 	relay->ends = (struct tcp_end){
 		.loop = loop,
 		.flows = flows,
 		.streams = &relay->streams,
 		.hold = &relay->hold,
 	};
+	tcp_pass_init(&relay->pass, loop, stats, &relay->streams, &relay->ends);
 	err = stream_pool_init(&relay->streams, limits->buffers, limits->pipes, stats);
 	if (err)
 		return err;

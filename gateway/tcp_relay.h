@@ -20,6 +20,7 @@
 #include "target.h"
 #include "tcp_end.h"
 #include "tcp_hold.h"
+#include "tcp_pass.h"
 
 struct tcp_relay {
 	struct loop *loop;
@@ -31,10 +32,8 @@ struct tcp_relay {
 	struct tcp_hold hold;
 	size_t hold_room; /* flows that may still be begun for clients that are not there */
 	bool hold_ended;
-	struct list_node turns; /* flows that have more to do at once */
 	struct tcp_end ends;
-	uint64_t misses_said; /* reads without a buffer and bulk without a pipe, as last logged */
-	struct log_limit misses_log;
+	struct tcp_pass pass;
 	struct log_limit left_out_log;
 };
 
