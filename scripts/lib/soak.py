@@ -29,6 +29,8 @@ def parse(words):
         prog="scripts/soak", description="The gateway under a steady load, with reloads and killed workers.")
     number = {"type": float, "metavar": "N"}
     parser.add_argument("--minutes", default=10, **number)
+    parser.add_argument("--warm-up", default=0, help="of these minutes: before the first reload and the figures of the start",
+                        **number)
     parser.add_argument("--rate", default=100, help="new connections a second", **number)
     parser.add_argument("--flows", type=int, default=200, metavar="N",
                         help="live flows: a quarter each bulk, small messages, half-closed, UDP sessions")
@@ -142,6 +144,9 @@ class Soak:
         if options.kill_every:
             threads.append(threading.Thread(target=self.disturb, args=(self.kill, options.kill_every)))
         self.sample()
+        while self.minutes() < options.warm_up:
+            self.sample()
+        self.start = self.rows[-1]
         self.disturbed_since = time.monotonic()
         for thread in threads:
             thread.start()
@@ -170,7 +175,7 @@ class Soak:
     # ---- what is said of it ------------------------------------------------------------------------
 
     def summary(self):
-        first, last, counts = self.rows[0], self.rows[-1], self.flows.counts()
+        first, last, counts = self.start, self.rows[-1], self.flows.counts()
         end, expected = self.flows.seconds[-1], counts.pop("expected", 0)
         pause, kind, at = self.flows.longest_pause(self.disturbed_since)
         commands = sorted(command for _, command, _ in self.reloads) or [0]
