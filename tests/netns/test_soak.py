@@ -11,7 +11,7 @@ from netsite import ROOT, build_dir
 def test_a_short_one(tmp_path):
     """Reloads and a killed worker: nothing is refused, and only the killed worker's connections end."""
     done = subprocess.run(
-        [ROOT / "scripts" / "soak", "--minutes", "0.35", "--warm-up", "0.05", "--rate", "50", "--flows", "40",
+        [ROOT / "scripts" / "soak", "--minutes", "0.45", "--warm-up", "0.15", "--rate", "50", "--flows", "40",
          "--reload-every", "4", "--kill-every", "8", "--sample-every", "2", "--out", tmp_path],
         env={**os.environ, "SIXGATE_BUILD": str(build_dir())}, stdin=subprocess.DEVNULL, capture_output=True, text=True,
         timeout=150, check=False)
@@ -20,7 +20,7 @@ def test_a_short_one(tmp_path):
     assert "errors: 0 refused, 0 reset, 0 cut, 0 wrong, 0 late; " in said
     with open(tmp_path / "soak.csv", newline="", encoding="ascii") as file:
         rows = list(csv.DictReader(file))
-    assert {row["reloads"] for row in rows if float(row["minute"]) <= 0.05} == {"0"}, "a reload before the warm-up's end"
+    assert not any(int(row["reloads"]) for row in rows if float(row["minute"]) <= 0.15), "a reload before the warm-up's end"
     assert len(rows) > 3 and int(rows[-1]["reloads"]) >= 2 and int(rows[-1]["kills"]) >= 1
     assert int(rows[-1]["ok"]) > 300 and float(rows[-1]["pss_mib"]) > 1 and int(rows[-1]["live"]) == 40
     svg = xml.dom.minidom.parse(str(tmp_path / "soak.svg")).documentElement
