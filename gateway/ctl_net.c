@@ -223,21 +223,13 @@ static json_t *past_json(int err, const struct net_journal_past *past)
 
 static int print_object(json_t *root)
 {
-	int err = root && json_dumpf(root, stdout, JSON_COMPACT) == 0 ? 0 : -ENOMEM;
+	bool printed = root && json_dumpf(root, stdout, JSON_COMPACT) == 0;
 
 	json_decref(root);
-	if (err)
-		return fail("cannot print", err);
+	if (!printed && !ferror(stdout))
+		return fail("cannot print", -ENOMEM);
 	putchar('\n');
 	return 0;
-}
-
-/* Output that did not arrive is no success. */
-static int finish_output(int status)
-{
-	if (fflush(stdout) != 0)
-		return fail("cannot print", -errno);
-	return status;
 }
 
 /* ---- plan ---- */
@@ -256,7 +248,7 @@ static int show_plan(const struct ctl *ctl)
 		if (!differs && !is_nft_hidden(ctl))
 			puts("nothing to change");
 	}
-	return err ? err : finish_output(exit_status(ctl, differs));
+	return err ? err : exit_status(ctl, differs);
 }
 
 int ctl_net_plan(const struct config *config, bool json)
@@ -325,7 +317,7 @@ static int run_plan(
 	}
 	if (err)
 		return err == -EPERM ? EX_NOPERM : EXIT_FAILURE;
-	return printed ? printed : finish_output(exit_status(ctl, ctl->plan.n_obstacles > 0));
+	return printed ? printed : exit_status(ctl, ctl->plan.n_obstacles > 0);
 }
 
 /* The lock is taken before the network is looked at, so that nobody changes it in between. */
@@ -508,7 +500,7 @@ int ctl_net_status(const struct config *config, bool json)
 	else
 		print_status(&ctl, past_err, &past);
 	if (!status)
-		status = finish_output(exit_status(&ctl, differs));
+		status = exit_status(&ctl, differs);
 	ctl_clear(&ctl);
 	return status;
 }

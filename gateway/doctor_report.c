@@ -194,7 +194,7 @@ static int print_json(const struct doctor_report *report)
 			err = -ENOMEM;
 	root = json_pack(
 		"{s:b, s:o}", "ok", doctor_count(report, DOCTOR_WRONG) == 0, "checks", checks);
-	if (!root || err || json_dumpf(root, stdout, JSON_COMPACT) < 0)
+	if (!root || err || (json_dumpf(root, stdout, JSON_COMPACT) < 0 && !ferror(stdout)))
 		err = -ENOMEM;
 	else
 		putchar('\n');
@@ -204,13 +204,8 @@ static int print_json(const struct doctor_report *report)
 
 int doctor_print(const struct doctor_report *report, bool json)
 {
-	int err = 0;
-
 	if (json)
-		err = print_json(report);
-	else
-		print_text(report);
-	if (!err && fflush(stdout) != 0)
-		err = -errno;
-	return err;
+		return print_json(report);
+	print_text(report);
+	return 0;
 }

@@ -44,7 +44,7 @@ size_t doctor_count(const struct doctor_report *report, enum doctor_status statu
 enum doctor_status doctor_worst(
 	const struct doctor_report *report, const char *check, const char *subject);
 
-/* One line per finding, and an indented one for its command; or one JSON object. 0 or -errno. */
+/* One line per finding, and an indented one for its command; or one JSON object. 0 or -ENOMEM. */
 int doctor_print(const struct doctor_report *report, bool json);
 
 /* "ok", "warn", "unknown", "wrong" */

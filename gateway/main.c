@@ -8,6 +8,7 @@
 #include "list_keeper.h"
 #include "log.h"
 #include "options.h"
+#include "std_streams.h"
 #include "succession.h"
 #include "successor.h"
 #include "supervisor.h"
@@ -27,17 +28,17 @@ static int run(const struct options *options, char **argv,
 	switch (options->action) {
 	case OPTIONS_HELP:
 		fputs(options_usage(), stdout);
-		return EXIT_SUCCESS;
+		return std_streams_flush("sixgated");
 	case OPTIONS_VERSION:
 		puts("sixgated " SIXGATE_VERSION);
-		return EXIT_SUCCESS;
+		return std_streams_flush("sixgated");
 	case OPTIONS_CHECK:
 		if (list_keeper_check(options->config, error) < 0) {
 			fprintf(stderr, "sixgated: %s\n", error);
 			return EX_CONFIG;
 		}
 		printf("%s: ok\n", options->path);
-		return EXIT_SUCCESS;
+		return std_streams_flush("sixgated");
 	case OPTIONS_RUN:
 		log_set_level((enum log_level)options->config->log_level);
 		return inheritance->trial ? supervisor_try(&setup) : supervisor_run(&setup);
@@ -52,6 +53,8 @@ int main(int argc, char **argv)
 	struct options options = { 0 };
 	int status, err;
 
+	if (std_streams_open() < 0)
+		return EX_OSERR;
 	err = succession_inherit(&inheritance);
 	if (err) {
 		fprintf(stderr,

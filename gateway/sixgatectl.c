@@ -21,6 +21,7 @@
 #include "ctl_top.h"
 #include "ctl_who.h"
 #include "doctor.h"
+#include "std_streams.h"
 
 #define DEFAULT_CONFIG "/etc/sixgate/sixgated.conf"
 
@@ -519,7 +520,7 @@ static int run_control(struct request *request)
 	return status;
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
 	struct request request = { 0 };
 	char error[CONFIG_ERROR_MAX];
@@ -553,4 +554,15 @@ int main(int argc, char **argv)
 	status = run_with(&request, path, config);
 	config_free(config);
 	return status;
+}
+
+int main(int argc, char **argv)
+{
+	int status, lost;
+
+	if (std_streams_open() < 0)
+		return EX_OSERR;
+	status = run(argc, argv);
+	lost = std_streams_flush("sixgatectl");
+	return lost ? lost : status;
 }
