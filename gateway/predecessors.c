@@ -206,7 +206,10 @@ int predecessors_bequeath(struct predecessors *predecessors, struct estate *esta
 
 /* ---- from worker to worker ---- */
 
-/* Makes their channel; its other end goes to the new one with all others of its kind. -1: none. */
+/*
+ * Makes their channel; its other end goes to the new one with all others of its kind. -1: none, and
+ * nobody to say so to but the log.
+ */
 static int hand_over(struct predecessor *one)
 {
 	int fds[2], err;
@@ -234,11 +237,18 @@ static size_t hand_over_to(
 		struct predecessor *one = &predecessors->all[i];
 		int fd;
 
-		if (one->role != PREDECESSOR_WORKER || one->told || one->index % n != index ||
-			n_fds == CHANNEL_FDS_MAX)
+		if (one->role != PREDECESSOR_WORKER || one->told || one->index % n != index)
 			continue;
 		fd = hand_over(one);
-		if (fd >= 0)
+		if (fd < 0)
+			continue;
+		/*
+		 * One message takes no more. Who finds its channel closed finishes its flows by
+		 * itself; who is not told at all would go on accepting, by what was configured.
+		 */
+		if (n_fds == CHANNEL_FDS_MAX)
+			close(fd);
+		else
 			fds[n_fds++] = fd;
 	}
 	return n_fds;

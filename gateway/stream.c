@@ -223,6 +223,31 @@ static enum stream_status spare_read(struct stream_pool *pool, struct stream *st
 }
 
 /*
+ * len bytes came by either way, as what the stream is says nothing of how it was served: bulk that
+ * found no pipe is copied, and must find out as well that it is bulk no more.
+ */
+static void note_read(
+	struct stream_pool *pool, struct stream *stream, const struct stream_end *from, size_t len)
+{
+	bool other = stream->bulk ? len < BULK_SMALL : len == STREAM_BUFFER_SIZE;
+
+	if (!other) {
+		stream->streak = 0;
+		return;
+	}
+	if (stream->streak < UINT8_MAX) /* urgent data keeps a stream of full buffers from bulk */
+		stream->streak++;
+	if (stream->bulk && stream->streak >= BULK_LEAVE_STREAK) {
+		stream->bulk = false;
+		stream->streak = 0;
+	} else if (!stream->bulk && stream->streak >= BULK_ENTER_STREAK && !from->urgent) {
+		stream->bulk = true;
+		stream->streak = 0;
+		stats_add(pool->stats, STATS_BULK_ENTERED, 1);
+	}
+}
+
+/*
  * Without a buffer to keep: sends what the socket has, and takes out of it what was sent.
  * STREAM_YIELD: go on.
  */
@@ -262,19 +287,14 @@ static enum stream_status copy_once(struct stream_pool *pool, struct stream *str
 	status = spare_read(pool, stream, from, 0, &len, ret_error);
 	if (status != STREAM_YIELD || len == 0)
 		return status;
-	stream->streak = len == STREAM_BUFFER_SIZE ? (uint8_t)(stream->streak + 1) : 0;
-	if (stream->streak >= BULK_ENTER_STREAK && !from->urgent) {
-		stream->bulk = true;
-		stream->streak = 0;
-		stats_add(pool->stats, STATS_BULK_ENTERED, 1);
-	}
+	note_read(pool, stream, from, len);
 	status = spare_send(pool, stream, to, len, ret_error);
 	return status == STREAM_DRY ? STREAM_YIELD : status;
 }
 
 /* One turn of the pipe. STREAM_YIELD: go on. */
 static enum stream_status splice_once(
-	struct stream *stream, struct stream_end *from, int *ret_error)
+	struct stream_pool *pool, struct stream *stream, struct stream_end *from, int *ret_error)
 {
 	ssize_t n = splice(from->fd, NULL, stream->pipe->write_fd, NULL, stream->pipe->size,
 		SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
@@ -288,11 +308,7 @@ static enum stream_status splice_once(
 		return STREAM_YIELD;
 	}
 	stream->pipe_len = (uint32_t)n;
-	stream->streak = (size_t)n < BULK_SMALL ? (uint8_t)(stream->streak + 1) : 0;
-	if (stream->streak >= BULK_LEAVE_STREAK) {
-		stream->bulk = false;
-		stream->streak = 0;
-	}
+	note_read(pool, stream, from, (size_t)n);
 	return STREAM_YIELD;
 }
 
@@ -322,7 +338,7 @@ static enum stream_status pump_once(struct stream_pool *pool, struct stream *str
 	if (!from->readable)
 		return STREAM_DRY;
 	if (takes_pipe(pool, stream, from))
-		return splice_once(stream, from, ret_error);
+		return splice_once(pool, stream, from, ret_error);
 	return copy_once(pool, stream, from, to, ret_error);
 }
 

@@ -16,6 +16,7 @@
 #include "loop.h"
 #include "ring_log.h"
 #include "sandbox.h"
+#include "takers.h"
 #include "tcp_relay.h"
 #include "udp_relay.h"
 
@@ -64,10 +65,8 @@ struct worker {
 	bool transparent;	  /* a listener needs the stock */
 	struct limits limits;
 	struct handover_giver giver;
-	struct handover_taker *takers; /* an array */
-	size_t n_takers;
+	struct takers takers;
 	struct tcp_handover_retired retired;
-	size_t datagrams_elsewhere; /* processes that have not left the datagrams to us */
 	bool draining;
 	bool leaving; /* draining, and a successor has what comes */
 	bool ending;
@@ -181,19 +180,18 @@ static void go_on_leaving(struct worker *worker)
 {
 	bool was_giving = worker->giver.fd >= 0;
 
-	handover_give_more(&worker->giver, worker->datagrams_elsewhere > 0);
+	handover_give_more(&worker->giver, worker->takers.elsewhere > 0);
 	if (was_giving && worker->giver.fd < 0 && worker->setup->n_udp > 0)
 		udp_relay_drain(&worker->udp);
 }
 
-/* One of those before us receives no more. */
+/* Those before us receive no more. */
 static void on_datagrams_left(void *userdata)
 {
 	struct worker *worker = userdata;
 	int err;
 
-	if (worker->datagrams_elsewhere == 0 || --worker->datagrams_elsewhere > 0 ||
-		worker->setup->n_udp == 0 || worker->leaving)
+	if (worker->setup->n_udp == 0 || worker->leaving)
 		return;
 	err = udp_relay_start(&worker->udp);
 	if (err)
@@ -205,59 +203,21 @@ static size_t room_for_taker(void *userdata)
 	return room_for_connections(userdata);
 }
 
-static int start_inheriting(struct worker *worker, const int *fds, size_t n)
-{
-	int err = 0;
-
-	worker->takers = calloc(n + 1, sizeof(*worker->takers));
-	if (!worker->takers)
-		return -ENOMEM;
-	worker->datagrams_elsewhere = n + 1;
-	for (; worker->n_takers < n && !err; worker->n_takers++) {
-		struct handover_taker *taker = &worker->takers[worker->n_takers];
-
-		*taker = (struct handover_taker){
-			.loop = &worker->loop,
-			.tcp = &worker->relay,
-			.udp = worker->setup->n_udp > 0 ? &worker->udp : NULL,
-			.retired = &worker->retired,
-			.room = room_for_taker,
-			.on_datagrams = on_datagrams_left,
-			.userdata = worker,
-		};
-		err = handover_take(taker, fds[worker->n_takers]);
-	}
-	on_datagrams_left(worker); /* nobody more is to come */
-	return err;
-}
-
-/* Whether flows may still come from those before us, which then are to be served or passed on. */
-static bool is_taking(const struct worker *worker)
-{
-	for (size_t i = 0; i < worker->n_takers; i++)
-		if (worker->takers[i].fd >= 0)
-			return true;
-	return false;
-}
-
 static void on_inherit(struct worker *worker, const int *fds, size_t n)
 {
-	int err = worker->takers ? -EALREADY : start_inheriting(worker, fds, n);
+	const struct takers_setup setup = {
+		.loop = &worker->loop,
+		.tcp = &worker->relay,
+		.udp = worker->setup->n_udp > 0 ? &worker->udp : NULL,
+		.retired = &worker->retired,
+		.room = room_for_taker,
+		.on_datagrams = on_datagrams_left,
+		.userdata = worker,
+	};
+	int err = takers_begin(&worker->takers, &setup, fds, n);
 
 	if (err)
 		log_error("cannot take over flows: %s", strerror(-err));
-	if (err == -EALREADY || err == -ENOMEM)
-		close_all(fds, n);
-}
-
-static void stop_succession(struct worker *worker)
-{
-	handover_give_end(&worker->giver);
-	for (size_t i = 0; i < worker->n_takers; i++)
-		handover_take_end(&worker->takers[i]);
-	free(worker->takers);
-	worker->takers = NULL;
-	worker->n_takers = 0;
 }
 
 /* ---- transparent sockets ---- */
@@ -428,7 +388,8 @@ static int start_relays(struct worker *worker)
 
 static void stop_relays(struct worker *worker)
 {
-	stop_succession(worker);
+	handover_give_end(&worker->giver);
+	takers_end(&worker->takers);
 	udp_relay_destroy(&worker->udp);
 	tcp_relay_destroy(&worker->relay);
 	flow_table_reap(&worker->flows);
@@ -516,7 +477,7 @@ static int worker_loop(struct worker *worker)
 		tcp_relay_turns(&worker->relay);
 		go_on_leaving(worker);
 		flow_table_reap(&worker->flows);
-		if (worker->draining && !is_taking(worker) &&
+		if (worker->draining && !takers_are_taking(&worker->takers) &&
 			flow_table_live(&worker->flows) == 0 && !udp_relay_busy(&worker->udp))
 			break;
 		admission_update(&worker->admission, room_for_connections(worker));

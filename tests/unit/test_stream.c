@@ -181,6 +181,49 @@ static void test_small_messages_leave_bulk(void **state)
 	assert_false(f->stream.bulk);
 }
 
+/* The same when no pipe was to be had: it must not be said of small messages that they miss one. */
+static void test_small_messages_leave_bulk_without_pipes(void **state)
+{
+	struct fixture *f = *state;
+	char buf[16];
+	int error = 0;
+
+	f->pool.pipes.limit = 0;
+	f->stream.bulk = true;
+	for (int i = 0; i < 20; i++) {
+		assert_int_equal(write(f->source, "x", 1), 1);
+		wait_for(f->from.fd, POLLIN);
+		f->from.readable = f->to.writable = true;
+		assert_int_equal(pump(f, &error), STREAM_DRY);
+		assert_int_equal(read(f->sink, buf, sizeof(buf)), 1);
+	}
+	assert_false(f->stream.bulk);
+	assert_true(f->stats.value[STATS_PIPE_MISSES] <= 16);
+}
+
+static void test_bulk_is_entered_once(void **state)
+{
+	const int full = STREAM_BUFFER_SIZE;
+	struct fixture *f = *state;
+	char *buf = calloc(1, STREAM_BUFFER_SIZE);
+	int error = 0;
+
+	f->pool.pipes.limit = 0;
+	/* So that the socket is ready when a whole buffer is there. */
+	setsockopt(f->from.fd, SOL_SOCKET, SO_RCVLOWAT, &full, sizeof(full));
+	for (int i = 0; i < 20; i++) {
+		assert_int_equal(write(f->source, buf, STREAM_BUFFER_SIZE), STREAM_BUFFER_SIZE);
+		wait_for(f->from.fd, POLLIN);
+		f->from.readable = f->to.writable = true;
+		assert_int_equal(pump(f, &error), STREAM_DRY);
+		assert_int_equal(
+			recv(f->sink, buf, STREAM_BUFFER_SIZE, MSG_WAITALL), STREAM_BUFFER_SIZE);
+	}
+	assert_true(f->stream.bulk);
+	assert_int_equal(f->stats.value[STATS_BULK_ENTERED], 1);
+	free(buf);
+}
+
 static void test_end_of_stream(void **state)
 {
 	struct fixture *f = *state;
@@ -388,6 +431,8 @@ int main(void)
 		STREAM_TEST(test_bulk_uses_a_pipe_and_gives_it_back),
 		STREAM_TEST(test_bulk_without_pipes),
 		STREAM_TEST(test_small_messages_leave_bulk),
+		STREAM_TEST(test_small_messages_leave_bulk_without_pipes),
+		STREAM_TEST(test_bulk_is_entered_once),
 		STREAM_TEST(test_end_of_stream),
 		STREAM_TEST(test_end_of_an_empty_stream),
 		STREAM_TEST(test_data_before_a_reset_arrives),
