@@ -60,6 +60,8 @@ enum proxyhdr_reason proxyhdr_tlv_check(
  */
 #define PROXYHDR_CRC32C_INIT 0xFFFFFFFFU
 uint32_t proxyhdr_crc32c_update(uint32_t crc, const uint8_t *data, size_t len);
+/* The same, whatever the processor can do. */
+uint32_t proxyhdr_crc32c_in_software(uint32_t crc, const uint8_t *data, size_t len);
 
 /*
  * The CRC32c of header[0..len) with the four bytes at crc_at taken as zero, whatever they hold.

@@ -28,6 +28,24 @@ static void test_crc32c_vectors(void **state)
 	assert_int_equal(~proxyhdr_crc32c_update(crc, data + 7, 25), 0x46dd794e);
 }
 
+/* By the instruction, if there is one, and in software: every length, from any address. */
+static void test_crc32c_ways_agree(void **state)
+{
+	uint8_t data[96];
+
+	(void)state;
+
+	srandom(7);
+	for (size_t i = 0; i < sizeof(data); i++)
+		data[i] = (uint8_t)random();
+	for (size_t at = 0; at < 8; at++)
+		for (size_t len = 0; at + len <= sizeof(data); len++)
+			assert_int_equal(proxyhdr_crc32c_update(0x12345678U, data + at, len),
+				proxyhdr_crc32c_in_software(0x12345678U, data + at, len));
+	assert_int_equal(
+		~proxyhdr_crc32c_in_software(PROXYHDR_CRC32C_INIT, BYTES("123456789")), 0xe3069283);
+}
+
 /* The same sum one bit at a time, straight from the polynomial. */
 static uint32_t slow_crc32c(const uint8_t *data, size_t len)
 {
@@ -368,6 +386,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_crc32c_vectors),
+		cmocka_unit_test(test_crc32c_ways_agree),
 		cmocka_unit_test(test_crc32c_every_byte),
 		cmocka_unit_test(test_usual_tlvs),
 		cmocka_unit_test(test_every_type),
