@@ -5,8 +5,9 @@
  * else can change or flush it, and it is gone with the socket, however its process ends. So there
  * is nothing to watch and nothing to clean up.
  *
- *   chain admit (prerouting, -310)   who is in the set "banned4" or "banned6" goes to "bans"; what
- *                                    begins a TCP connection goes to "refuse"
+ *   chain admit (prerouting, -310)   who is in the set "banned4" or "banned6" goes to "bans", if
+ *                                    that family has listeners; what begins a TCP connection
+ *                                    goes to "refuse"
  *   chain bans                       packets to our listeners are dropped
  *   chain refuse                     new connections to those whose servers are down are refused
  *

@@ -57,6 +57,14 @@ static bool has_rules(const struct nft_guard_wanted *wanted, enum chain chain)
 	return false;
 }
 
+static bool bans_to(const struct nft_guard_wanted *wanted, uint8_t family)
+{
+	for (size_t i = 0; i < wanted->n_rules; i++)
+		if (wanted->rules[i].kind == NFT_GUARD_BAN && wanted->rules[i].family == family)
+			return true;
+	return false;
+}
+
 /* ---- the table ---- */
 
 static void put_table(struct nft_batch *batch, uint16_t type, uint16_t flags, uint32_t table_flags)
@@ -306,10 +314,12 @@ static void put_syn_jump(struct nft_batch *batch)
 
 static void put_jumps(struct nft_batch *batch, const struct nft_guard_wanted *wanted)
 {
-	if (has_rules(wanted, BANS)) {
+	/* Packets of our servers, which are IPv4, are spared a look-up unless clients may be, too.
+	 */
+	if (bans_to(wanted, AF_INET6))
 		put_set_jump(batch, true);
+	if (bans_to(wanted, AF_INET))
 		put_set_jump(batch, false);
-	}
 	if (has_rules(wanted, REFUSE))
 		put_syn_jump(batch);
 }

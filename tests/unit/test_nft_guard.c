@@ -339,6 +339,39 @@ static void test_bans(void **state)
 	end(&reader);
 }
 
+/* Packets of a family without listeners are not looked up: servers' are many. */
+static void test_bans_of_one_family(void **state)
+{
+	static const char *const addresses[] = { "2001:db8:64::7", "203.0.113.0" };
+	struct reader reader;
+
+	(void)state;
+	for (int v4 = 0; v4 < 2; v4++) {
+		struct nft_guard_rule rule = make(NFT_GUARD_BAN, addresses[v4], v4 ? 24 : 128);
+		const struct nft_guard_wanted wanted = { .rules = &rule, .n_rules = 1 };
+
+		begin(&reader);
+		assert_int_equal(nft_guard_put_rules(&reader.batch, &wanted, 1), 1);
+		finish(&reader);
+		NEXT_IS(&reader, DELETE_RULE, REQUEST, PIECE(of_table), PIECE(in_admit));
+		NEXT_IS(&reader, DELETE_RULE, REQUEST, PIECE(of_table), PIECE(in_bans));
+		NEXT_IS(&reader, DELETE_RULE, REQUEST, PIECE(of_table), PIECE(in_refuse));
+		if (v4) {
+			NEXT_IS_RULE(&reader, in_admit, IPV4, PIECE(load_ip_saddr),
+				PIECE(look_up_banned4), PIECE(jump_to_bans));
+			NEXT_IS_RULE(&reader, in_bans, IPV4, PIECE(load_ip_daddr), PIECE(mask_24),
+				PIECE(is_prefix_24), L4_TCP, DPORT_443, PIECE(count_banned),
+				PIECE(drop_it));
+		} else {
+			NEXT_IS_RULE(&reader, in_admit, IPV6, PIECE(load_ip6_saddr),
+				PIECE(look_up_banned6), PIECE(jump_to_bans));
+			NEXT_IS_RULE(&reader, in_bans, IPV6, SIX_7, L4_TCP, DPORT_443,
+				PIECE(count_banned), PIECE(drop_it));
+		}
+		end(&reader);
+	}
+}
+
 /* What has nothing to do costs no packet anything. */
 static void test_no_rules_is_no_hook(void **state)
 {
@@ -535,6 +568,7 @@ int main(void)
 		cmocka_unit_test(test_removal),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_bans),
+		cmocka_unit_test(test_bans_of_one_family),
 		cmocka_unit_test(test_no_rules_is_no_hook),
 		cmocka_unit_test(test_elements),
 		cmocka_unit_test(test_thousands_of_elements),
