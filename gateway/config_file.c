@@ -16,6 +16,7 @@
 #include "config_resolve.h"
 #include "config_told.h"
 #include "config_tree.h"
+#include "nearest.h"
 
 /*
  * Theory of operation
@@ -245,6 +246,23 @@ static int walk_allow(struct parse *parse, struct config_listener *listener, cfg
 	return 0;
 }
 
+static int fail_unknown_pool(struct parse *parse, cfg_t *cfg, const char *pool)
+{
+	int line = config_tree_line_of(parse->tree, cfg, "pool");
+	struct nearest nearest = { .word = pool };
+
+	for (size_t i = 0; i < parse->config->n_pools; i++)
+		nearest_offer(&nearest, parse->config->pools[i].name);
+	if (nearest.found)
+		return config_tree_fail(parse->tree, line,
+			"pool \"%.100s\": there is none of this name; did you mean \"%s\"?", pool,
+			nearest.found);
+	return config_tree_fail(parse->tree, line,
+		"pool \"%.100s\": there is none of this name; add: pool \"%.63s\" { backend "
+		"\"192.0.2.10:80\" {} }",
+		pool, pool);
+}
+
 /* Which servers: a pool's, or those that the destination names. */
 static int walk_servers(struct parse *parse, struct config_listener *listener, cfg_t *cfg, int line)
 {
@@ -267,10 +285,7 @@ static int walk_servers(struct parse *parse, struct config_listener *listener, c
 		return config_tree_fail(parse->tree, line,
 			"listener \"%s\" has no pool; add: pool = \"name\"", listener->name);
 	if (pool && config_find_pool(parse->config, pool, &listener->pool) < 0)
-		return config_tree_fail(parse->tree, config_tree_line_of(parse->tree, cfg, "pool"),
-			"pool \"%.100s\": there is none of this name; add: pool \"%.63s\" { "
-			"backend \"192.0.2.10:80\" {} }",
-			pool, pool);
+		return fail_unknown_pool(parse, cfg, pool);
 	return walk_allow(parse, listener, cfg, line);
 }
 

@@ -78,15 +78,33 @@ static enum config_scan_flaw judge(const struct scanner *s, char c)
 	return CONFIG_SCAN_FINE;
 }
 
+/* The same of a word, which is not in quotation marks. */
+static enum config_scan_flaw judge_bare(const struct scanner *s, char c)
+{
+	size_t left = (size_t)(s->end - s->p);
+
+	if (c == ';')
+		return CONFIG_SCAN_SEMICOLON;
+	/* U+2018 to U+201F, and the guillemets U+00AB and U+00BB */
+	if (c == '\xe2' && left >= 2 && s->p[0] == '\x80' &&
+		((unsigned char)s->p[1] & 0xf8) == 0x98)
+		return CONFIG_SCAN_CURLY_QUOTE;
+	if (c == '\xc2' && left >= 1 && (s->p[0] == '\xab' || s->p[0] == '\xbb'))
+		return CONFIG_SCAN_CURLY_QUOTE;
+	return judge(s, c);
+}
+
 /* Behind the opening mark. Within single ones libconfuse leaves variables alone. */
 static enum config_scan_flaw skip_string(struct scanner *s, char mark)
 {
+	int line = s->line;
+
 	while (s->p < s->end) {
 		char c = next(s);
 		enum config_scan_flaw flaw = judge(s, c);
 
 		if (c == mark)
-			return CONFIG_SCAN_FINE;
+			return s->line == line ? CONFIG_SCAN_FINE : CONFIG_SCAN_LONG_STRING;
 		if (flaw == CONFIG_SCAN_BACKSLASH || (flaw && mark == '"'))
 			return flaw;
 	}
@@ -96,11 +114,11 @@ static enum config_scan_flaw skip_string(struct scanner *s, char mark)
 /* Behind the first character c, up to what cannot be in a word. */
 static enum config_scan_flaw skip_word(struct scanner *s, char c)
 {
-	enum config_scan_flaw flaw = judge(s, c);
+	enum config_scan_flaw flaw = judge_bare(s, c);
 
 	while (!flaw && s->p < s->end && *s->p && !strchr(breaks, *s->p)) {
 		c = next(s);
-		flaw = judge(s, c);
+		flaw = judge_bare(s, c);
 	}
 	return flaw;
 }
@@ -233,7 +251,8 @@ static int scan_token(struct scanner *s, enum config_scan_flaw *ret_flaw)
 		*ret_flaw = skip_string(s, c);
 		if (*ret_flaw == CONFIG_SCAN_FINE)
 			remember_word(s, start + 1, (size_t)(s->p - start) - 2);
-		else if (*ret_flaw == CONFIG_SCAN_OPEN_STRING)
+		else if (*ret_flaw == CONFIG_SCAN_OPEN_STRING ||
+			 *ret_flaw == CONFIG_SCAN_LONG_STRING)
 			s->line = start_line;
 	} else if (c == '{') {
 		return open_brace(s, ret_flaw);

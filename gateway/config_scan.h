@@ -33,13 +33,16 @@ enum config_scan_flaw {
 	CONFIG_SCAN_OPEN_BRACE,	  /* never closed */
 	CONFIG_SCAN_STRAY_BRACE,  /* closes nothing */
 	CONFIG_SCAN_OPEN_STRING,  /* a quotation mark without its twin */
+	CONFIG_SCAN_LONG_STRING,  /* one that goes on in the next line */
 	CONFIG_SCAN_OPEN_COMMENT, /* no end of comment */
 	CONFIG_SCAN_TOO_DEEP,
-	CONFIG_SCAN_TOO_MANY,  /* sections */
-	CONFIG_SCAN_TWICE,     /* an option given before in its section */
-	CONFIG_SCAN_BACKSLASH, /* anywhere but in a comment */
-	CONFIG_SCAN_VARIABLE,  /* a "${" that libconfuse would replace */
-	CONFIG_SCAN_UNQUOTED,  /* a character that only a string can have */
+	CONFIG_SCAN_TOO_MANY,	 /* sections */
+	CONFIG_SCAN_TWICE,	 /* an option given before in its section */
+	CONFIG_SCAN_BACKSLASH,	 /* anywhere but in a comment */
+	CONFIG_SCAN_VARIABLE,	 /* a "${" that libconfuse would replace */
+	CONFIG_SCAN_UNQUOTED,	 /* a character that only a string can have */
+	CONFIG_SCAN_SEMICOLON,	 /* outside of strings */
+	CONFIG_SCAN_CURLY_QUOTE, /* a typographic quotation mark outside of strings, in UTF-8 */
 };
 
 /*

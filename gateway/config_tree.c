@@ -9,6 +9,7 @@
 
 #include "config.h"
 #include "duration.h"
+#include "nearest.h"
 
 /*
  * Theory of operation
@@ -58,59 +59,50 @@ int config_tree_refused(struct config_tree *tree, int line, int err, const char 
 
 /* ---- parsing ---- */
 
-static size_t distance(const char *a, const char *b)
+static const char *section_with(const char *name);
+
+/* What else than an option stands where one should, if that can be told; NULL: an unknown one. */
+static const char *no_option(const char *name)
 {
-	enum { LIMIT = 24 };
-	size_t row[LIMIT + 1], la = strlen(a), lb = strlen(b);
+	static const char *const units[] = { "ms", "s", "m", "h", "d" };
 
-	if (la > LIMIT || lb > LIMIT)
-		return LIMIT;
-	for (size_t j = 0; j <= lb; j++)
-		row[j] = j;
-	for (size_t i = 1; i <= la; i++) {
-		size_t diagonal = row[0];
-
-		row[0] = i;
-		for (size_t j = 1; j <= lb; j++) {
-			size_t best = diagonal + (a[i - 1] != b[j - 1]);
-
-			diagonal = row[j];
-			if (row[j] + 1 < best)
-				best = row[j] + 1;
-			if (row[j - 1] + 1 < best)
-				best = row[j - 1] + 1;
-			row[j] = best;
-		}
-	}
-	return row[lb];
+	if (strpbrk(name, "[]():/\"'") && !strchr(name, '=') && name[strlen(name) - 1] != ':')
+		return "this is no name of an option; a list is { \"a\", \"b\" }";
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+		if (strcmp(name, units[i]) == 0)
+			return "this is no name of an option; a time is one word, like 5s";
+	return NULL;
 }
 
-/* Names the option that was probably meant, or all there are. */
+/* Names the option that was probably meant, or all there are and another place for this one. */
 static void fail_unknown(struct config_tree *tree, const cfg_t *cfg, const char *name)
 {
-	const char *nearest = NULL;
-	char known[256] = "";
-	size_t best = 3; /* farther than this is no typing mistake */
 	bool top = strcmp(cfg->name, "root") == 0;
+	struct nearest nearest = { .word = name };
+	char known[256] = "", place[64] = "", elsewhere[96] = "";
+	const char *other = section_with(name);
 
 	for (const cfg_opt_t *opt = cfg->opts; opt->name; opt++) {
-		size_t far = distance(name, opt->name);
 		size_t len = strlen(known);
 
-		if (far < best) {
-			best = far;
-			nearest = opt->name;
-		}
+		nearest_offer(&nearest, opt->name);
 		snprintf(known + len, sizeof(known) - len, "%s%s", len ? ", " : "", opt->name);
 	}
-	if (nearest)
+	if (!top)
+		snprintf(place, sizeof(place), " in %s", cfg->name);
+	if (other)
+		snprintf(elsewhere, sizeof(elsewhere), " (there is one %s%s)",
+			*other ? "in " : "outside of all sections", other);
+	if (no_option(name))
+		(void)config_tree_fail(
+			tree, cfg->line, "'%.40s'%s: %s", name, place, no_option(name));
+	else if (nearest.found && !other)
 		(void)config_tree_fail(tree, cfg->line,
-			"unknown option '%.40s'%s%s; did you mean '%s'?", name, top ? "" : " in ",
-			top ? "" : cfg->name, nearest);
+			"unknown option '%.40s'%s; did you mean '%s'?", name, place, nearest.found);
 	else
 		(void)config_tree_fail(tree, cfg->line,
-			"unknown option '%.40s'%s%s; known here: %s", name, top ? "" : " in ",
-			top ? "" : cfg->name, known);
+			"unknown option '%.40s'%s%s; known here: %s", name, place, elsewhere,
+			known);
 }
 
 __attribute__((format(printf, 2, 0))) static void on_error(
@@ -145,6 +137,10 @@ __attribute__((format(printf, 2, 0))) static void on_error(
 			"a backend ends in { }, write: backend \"192.0.2.10:80\" {}");
 	else if (duplicate)
 		(void)config_tree_fail(current, cfg->line, "%s; give each a name of its own", text);
+	else if (strncmp(format, "unexpected token", 16) == 0)
+		(void)config_tree_fail(current, cfg->line,
+			"%s; write 'name = value', 'name = { value, value }' or 'name { ... }'",
+			text);
 	else
 		(void)config_tree_fail(
 			current, cfg->line, "%s; write 'name = value' or 'name { ... }'", text);
@@ -375,6 +371,27 @@ static cfg_opt_t root_opts[] = {
 	CFG_END(),
 };
 
+/* The section that has such an option, "" for the top level; NULL: none. */
+static const char *section_with(const char *name)
+{
+	static const struct {
+		const char *section;
+		const cfg_opt_t *opts;
+	} all[] = { { "", root_opts }, { "listener", listener_opts }, { "pool", pool_opts },
+		{ "network", network_opts }, { "timeouts", timeouts_opts },
+		{ "connections", connections_opts }, { "sessions", sessions_opts },
+		{ "clients", clients_opts }, { "tlv", tlv_opts },
+		{ "accept-proxy", accept_proxy_opts }, { "backend", backend_opts },
+		{ "check", check_opts }, { "resolve", resolve_opts }, { "who", who_opts },
+		{ "hold", hold_opts }, { "metrics", metrics_opts } };
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		for (const cfg_opt_t *opt = all[i].opts; opt->name; opt++)
+			if (strcmp(opt->name, name) == 0)
+				return all[i].section;
+	return NULL;
+}
+
 /* Has on_value() called for every option; path ends in "|" below the root. */
 static void watch_options(cfg_t *cfg, const char *path, const cfg_opt_t *opts)
 {
@@ -552,6 +569,8 @@ static int scan_pass(struct config_tree *tree, const char *text, size_t len)
 		[CONFIG_SCAN_OPEN_BRACE] = "this brace is never closed; a '}' is missing",
 		[CONFIG_SCAN_STRAY_BRACE] = "this '}' closes nothing; remove it, or add the '{'",
 		[CONFIG_SCAN_OPEN_STRING] = "this string never ends; a quotation mark is missing",
+		[CONFIG_SCAN_LONG_STRING] =
+			"this string does not end in its line; a quotation mark is missing",
 		[CONFIG_SCAN_OPEN_COMMENT] = "this comment never ends; a '*/' is missing",
 		[CONFIG_SCAN_TOO_DEEP] = "braces are nested too deeply; a '}' is missing above",
 		[CONFIG_SCAN_TOO_MANY] = "too many sections; a file may have 4096 in all",
@@ -562,6 +581,9 @@ static int scan_pass(struct config_tree *tree, const char *text, size_t len)
 		[CONFIG_SCAN_VARIABLE] =
 			"'${': the environment is not looked up; write the value itself",
 		[CONFIG_SCAN_UNQUOTED] = "'*' and '+' stand in strings only; write \"*:80\"",
+		[CONFIG_SCAN_SEMICOLON] = "nothing ends in ';' here; remove it, or quote the value",
+		[CONFIG_SCAN_CURLY_QUOTE] =
+			"quotation marks are straight ones here: \"web\" or 'web'",
 	};
 	const char *nul = memchr(text, '\0', len);
 	enum config_scan_flaw flaw = CONFIG_SCAN_FINE;

@@ -21,6 +21,7 @@
 #include "ctl_top.h"
 #include "ctl_who.h"
 #include "doctor.h"
+#include "nearest.h"
 #include "std_streams.h"
 
 #define DEFAULT_CONFIG "/etc/sixgate/sixgated.conf"
@@ -241,6 +242,22 @@ static const struct ctl_command *find_control(int argc, char **argv, int *ret_na
 	return NULL;
 }
 
+static int no_command(const char *word)
+{
+	static const char *const others[] = { "net", "doctor", "set", "drain", "undrain" };
+	struct nearest nearest = { .word = word };
+
+	for (size_t i = 0; i < CONTROL_COMMANDS; i++)
+		if (!control_commands[i].words)
+			nearest_offer(&nearest, control_commands[i].name);
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		nearest_offer(&nearest, others[i]);
+	if (!nearest.found)
+		return usage_error("no such command", word);
+	fprintf(stderr, "sixgatectl: no such command: %s; did you mean %s?\n", word, nearest.found);
+	return -EINVAL;
+}
+
 /* The first of the two words is there, and the other is not. */
 static int half_named(const char *word)
 {
@@ -256,7 +273,7 @@ static int half_named(const char *word)
 			words + len + 1);
 	}
 	if (!all[0])
-		return usage_error("no such command", word);
+		return no_command(word);
 	fprintf(stderr, "sixgatectl: after %s, give one of: %s; --help tells more\n", word, all);
 	return -EINVAL;
 }

@@ -393,3 +393,12 @@ def test_command_line(module_site, words, status):
     assert result.returncode == status
     assert bool(result.stdout) == (status == 0)
     assert result.stderr.startswith("sixgatectl: ") == (status != 0)
+
+
+def test_mistyped_command(module_site):
+    def said(word):
+        return module_site.gateway.run([build_dir() / "sixgatectl", word], check=False).stderr
+
+    assert said("statsu") == "sixgatectl: no such command: statsu; did you mean status?\n"
+    assert said("docter") == "sixgatectl: no such command: docter; did you mean doctor?\n"
+    assert said("upgrade") == "sixgatectl: no such command: upgrade; --help tells more\n"

@@ -42,6 +42,13 @@ static void test_flaws(void **state)
 		{ "\na = '\n", CONFIG_SCAN_OPEN_STRING, 2 },
 		{ "a = \"b'\n", CONFIG_SCAN_OPEN_STRING, 1 },
 		{ "\"", CONFIG_SCAN_OPEN_STRING, 1 },
+		{ "\na = \"b\n c = \"d\"\n", CONFIG_SCAN_LONG_STRING, 2 },
+		{ "a = 'b\n'\n", CONFIG_SCAN_LONG_STRING, 1 },
+		{ "\na = 1;\n", CONFIG_SCAN_SEMICOLON, 2 },
+		{ "a = 'b';\n", CONFIG_SCAN_SEMICOLON, 1 },
+		{ "a = \xe2\x80\x9c", CONFIG_SCAN_CURLY_QUOTE, 1 },
+		{ "a = b\xe2\x80\x99", CONFIG_SCAN_CURLY_QUOTE, 1 },
+		{ "a = \xc2\xabx", CONFIG_SCAN_CURLY_QUOTE, 1 },
 		{ "a = 1\n/* b\n\n", CONFIG_SCAN_OPEN_COMMENT, 2 },
 		{ "/*", CONFIG_SCAN_OPEN_COMMENT, 1 },
 		{ "/*/", CONFIG_SCAN_OPEN_COMMENT, 1 },
@@ -109,7 +116,10 @@ static void test_fine(void **state)
 		/* what only the parser judges */
 		"a = = 1", "= 1 = 2", "= = =", "a b c", "( ) ,", "listener { } listener { }",
 		/* no variable */
-		"a = '${B'", "a = $", "a = $B", "a = \"$\" b = \"{\"", "a $ {}" };
+		"a = '${B'", "a = $", "a = $B", "a = \"$\" b = \"{\"", "a $ {}",
+		/* what only stands for itself */
+		"a = 'b' /* ;\n ; */ # ;", "a = 'b;' c = \"\xe2\x80\x9c\"", "a = \xe2\x80",
+		"a = \xe2\x80\xa6 b = \xc2\xb5 c = \xc2" };
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++) {
@@ -142,9 +152,9 @@ static void test_section_lines(void **state)
 				   "    idle = 1s\n"
 				   "  }\n"
 				   "}\n"
-				   "workers = \"one\n"
+				   "workers = 1 /* one\n"
 				   "two\n"
-				   "three\"\n"
+				   "three */\n"
 				   "listener 'two' {}\n";
 	static const struct {
 		const char *keyword;
