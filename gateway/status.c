@@ -183,6 +183,8 @@ static json_t *listener_json(const struct status_facts *facts, size_t index)
 	more = measured_json(&measured);
 	json_object_update(object, more);
 	json_decref(more);
+	json_object_set_new(object, "max_flows",
+		listener->limits.max ? json_integer(listener->limits.max) : json_null());
 	return with_drain(facts, object, drain_state_until(facts->drains, index));
 }
 
