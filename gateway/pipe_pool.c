@@ -10,7 +10,9 @@
  *
  * A pipe is in the list of free ones, or with the stream that took it; made counts both. A pipe
  * that comes back is empty, so the next user cannot see another flow's bytes: that is the caller's
- * duty, and pipe_pool_discard() is there for when it cannot be met.
+ * duty, and pipe_pool_discard() is there for when it cannot be met. Making one takes three calls
+ * and the kernel's memory for its ring, hence the reuse; none is ever closed for being idle, as
+ * limit is small.
  */
 void pipe_pool_init(struct pipe_pool *pool, size_t limit)
 {
@@ -78,6 +80,7 @@ void pipe_pool_put(struct pipe_pool *pool, struct pipe_pool_pipe *pipe)
 {
 	if (!pipe)
 		return;
+	assert(pool->made > 0);
 	pipe->next = pool->free;
 	pool->free = pipe;
 }

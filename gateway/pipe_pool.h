@@ -17,12 +17,14 @@ struct pipe_pool_pipe {
 	struct pipe_pool_pipe *next;
 };
 
+/* A worker's; one thread. */
 struct pipe_pool {
 	struct pipe_pool_pipe *free;
-	size_t made;
-	size_t limit;
+	size_t made;  /* free ones and those that are with streams */
+	size_t limit; /* beyond it none is made; adopted ones may go over it */
 };
 
+/* Empty; limit 0 is a pool that never has a pipe. */
 void pipe_pool_init(struct pipe_pool *pool, size_t limit);
 
 /* NULL: at the limit, or no descriptor or memory to be had. */
@@ -34,10 +36,11 @@ struct pipe_pool_pipe *pipe_pool_get(struct pipe_pool *pool);
  */
 struct pipe_pool_pipe *pipe_pool_adopt(struct pipe_pool *pool, int read_fd, int write_fd);
 
-/* The pipe must be empty. Takes NULL. */
+/* The pipe must be empty, as the next to get it would send what is in it. Takes NULL. */
 void pipe_pool_put(struct pipe_pool *pool, struct pipe_pool_pipe *pipe);
 
 /* For a pipe that still holds bytes of a flow that ended: closed, never reused. Takes NULL. */
 void pipe_pool_discard(struct pipe_pool *pool, struct pipe_pool_pipe *pipe);
 
+/* When every pipe has come back. */
 void pipe_pool_destroy(struct pipe_pool *pool);

@@ -14,6 +14,14 @@
  * queue: to look for it there would take too long, so it is marked as claimed, and leaves the queue
  * when it comes to the head. If it is given back before that, it stands too far ahead: n_late says
  * how many such there are, and so how often a head that has not rested may be sent to the end.
+ *
+ *  queued ──take──► in use ──give──► queued, at the end
+ *     └──claim──► queued and in use ──comes to the head──► in use
+ *                      └──give──► queued, too far ahead (late)
+ *
+ * The queue is ordered by the time of giving, so looking at its head is enough: if that has not
+ * rested, nobody has, but for the late. A ring of n indices holds all ports, and each is in it once
+ * at the most.
  */
 
 static void append(struct port_pool *pool, size_t index)
@@ -58,10 +66,12 @@ static int take_over(struct port_pool *pool, uint64_t now_ms)
 {
 	struct used *used = calloc(pool->n, sizeof(*used));
 	size_t n_used = 0;
+	int err;
 
 	if (!used)
 		return -ENOMEM;
 	for (size_t i = 0; i < pool->n; i++) {
+		/* Its socket died with it, at some moment up to now. */
 		if (pool->given_ms[i] == IN_USE)
 			pool->given_ms[i] = now_ms;
 		if (pool->given_ms[i] == 0)
@@ -71,9 +81,10 @@ static int take_over(struct port_pool *pool, uint64_t now_ms)
 	}
 	qsort(used, n_used, sizeof(*used), compare_used);
 	pool->head = 0;
-	if (shuffle(pool->queue, pool->n_free) < 0) {
+	err = shuffle(pool->queue, pool->n_free);
+	if (err) {
 		free(used);
-		return -EIO;
+		return err;
 	}
 	for (size_t i = 0; i < n_used; i++)
 		append(pool, used[i].index);
@@ -107,6 +118,7 @@ static size_t pop(struct port_pool *pool)
 {
 	size_t index = pool->queue[pool->head];
 
+	assert(pool->n_free > 0 && index < pool->n);
 	pool->head = (pool->head + 1) % pool->n;
 	pool->n_free--;
 	return index;
@@ -150,12 +162,16 @@ static size_t index_of(const struct port_pool *pool, uint16_t port)
 	return (size_t)(port - pool->first) / pool->step;
 }
 
-void port_pool_claim(struct port_pool *pool, uint16_t port)
+bool port_pool_claim(struct port_pool *pool, uint16_t port)
 {
 	size_t index = index_of(pool, port);
 
+	/* Given back twice it would be in the queue twice, and then with two sessions at once. */
+	if (pool->given_ms[index] == IN_USE)
+		return false;
 	pool->claimed[index] = true;
 	pool->given_ms[index] = IN_USE;
+	return true;
 }
 
 int port_pool_take(struct port_pool *pool, uint64_t now_ms, uint16_t *ret_port)
@@ -174,6 +190,7 @@ void port_pool_give(struct port_pool *pool, uint16_t port, uint64_t now_ms)
 {
 	size_t index = index_of(pool, port);
 
+	assert(pool->given_ms[index] == IN_USE);
 	pool->given_ms[index] = now_ms;
 	if (pool->claimed[index]) {
 		pool->claimed[index] = false;

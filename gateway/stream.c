@@ -26,6 +26,17 @@
  * urgent data cuts reads short, and a reset is only told by reading on.
  *
  * At most one of held and pipe_len is non-zero. ended is set once reading has told the end.
+ *
+ * Nothing is read before what was read earlier has been handed on, so that a reader that has
+ * stopped stops the writer through the kernel's windows, and a flow holds one buffer at the most.
+ *
+ * splice for everything would be simpler, but costs two calls and a pipe for each small message,
+ * and cannot put a header in front of the first bytes. A buffer for each flow would be simpler than
+ * the spare one, but would cost an idle flow 64 KiB.
+ *
+ * BULK_*: a pipe pays from some tens of KiB in a row on; leaving takes longer than entering, so
+ * that one slow moment of a download does not change its mode. ROUNDS: what one flow may move
+ * before others have their turn, 512 KiB by copying.
  */
 #define BULK_ENTER_STREAK 4U
 #define BULK_LEAVE_STREAK 16U
@@ -125,6 +136,7 @@ static enum stream_status spare_send(struct stream_pool *pool, struct stream *st
 	stream->bytes += n;
 	if ((size_t)n == len)
 		return STREAM_DRY;
+	assert(!stream->held); /* or its buffer would be lost */
 	stream->held = pool->spare;
 	stream->held_at = (uint32_t)n;
 	stream->held_len = (uint32_t)(len - (size_t)n);
@@ -140,6 +152,7 @@ static enum stream_status held_send(
 
 	if (n < 0)
 		return STREAM_TO_ERROR;
+	assert((size_t)n <= stream->held_len);
 	stream->bytes += n;
 	stream->held_at += (uint32_t)n;
 	stream->held_len -= (uint32_t)n;
@@ -165,6 +178,7 @@ static enum stream_status pipe_send(struct stream *stream, struct stream_end *to
 			*ret_error = n < 0 ? errno : EIO;
 			return STREAM_TO_ERROR;
 		}
+		assert((size_t)n <= stream->pipe_len); /* or somebody else's bytes were in it */
 		stream->bytes += n;
 		stream->pipe_len -= (uint32_t)n;
 	}
@@ -175,6 +189,7 @@ static enum stream_status pipe_send(struct stream *stream, struct stream_end *to
 static enum stream_status flush(
 	struct stream_pool *pool, struct stream *stream, struct stream_end *to, int *ret_error)
 {
+	assert(stream->held_len == 0 || stream->pipe_len == 0);
 	if (!stream_holds(stream))
 		return STREAM_DRY;
 	if (!to->writable)
@@ -203,6 +218,7 @@ static enum stream_status read_failed(struct stream_end *from, int error, int *r
 static enum stream_status spare_read(struct stream_pool *pool, struct stream *stream,
 	struct stream_end *from, size_t offset, size_t *ret_len, int *ret_error)
 {
+	/* A part of the buffer is read into only by stream_open(). */
 	size_t room = STREAM_BUFFER_SIZE - offset;
 	ssize_t n = recv(from->fd, pool->spare + offset, room, 0);
 

@@ -1,5 +1,6 @@
 #include "succession.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -19,6 +20,11 @@
  * What a trial says on its standard output and error is read as it comes, and the end of it kept:
  * its last line is the reason if it fails. The supervisor reaps all its children, so it tells this
  * module of the trial's end.
+ *
+ * The trial is the leader of a process group, so that what it has forked can be killed with it: a
+ * trial starts workers, which would outlive it if it were killed alone.
+ *
+ * Its end is what decides, and not the end of its output: that a grandchild may hold open.
  *
  * Environment: SIXGATE_ESTATE and SIXGATE_CONFIG are numbers of descriptors, SIXGATE_TRIAL is 1.
  */
@@ -112,6 +118,7 @@ static void keep_output(struct succession *succession, const char *data, size_t 
 		data += len - size;
 		len = size;
 	}
+	assert(succession->output_len <= size);
 	if (succession->output_len + len > size) {
 		size_t drop = succession->output_len + len - size;
 
@@ -157,6 +164,7 @@ static void on_late(struct timer *timer)
 {
 	struct succession *succession = list_entry(timer, struct succession, timer);
 
+	assert(succession->pid > 1); /* kill(-1) would be everybody */
 	succession->late = true;
 	kill(-succession->pid, SIGKILL);
 }
@@ -207,6 +215,7 @@ static int fork_trial(struct succession *succession, const char *binary, char *c
 		close(fds[0]);
 		return err;
 	}
+	/* By both, as either may be the first to need it; the loser's error is of no interest. */
 	setpgid(pid, pid);
 	succession->pid = pid;
 	succession->output_fd = fds[0];
@@ -292,7 +301,8 @@ bool succession_reaped(struct succession *succession, pid_t pid, int status)
 
 	if (!succession->pid || pid != succession->pid)
 		return false;
-	kill(-pid, SIGKILL); /* what it may have left running */
+	/* What it may have left running: the group lives as long as one of its members does. */
+	kill(-pid, SIGKILL);
 	loop_timer_cancel(succession->loop, &succession->timer);
 	if (succession->output_fd >= 0)
 		(void)read_output(succession);
@@ -341,6 +351,7 @@ int succession_execute(
 		estate_for_each_fd(estate, make_inheritable, NULL);
 		execv(binary, argv);
 		err = -errno;
+		/* We serve on, and our children must not get them. */
 		estate_for_each_fd(estate, make_private, NULL);
 		set_inheritable(config_fd, false);
 	}

@@ -15,7 +15,9 @@
 #include "estate.h"
 #include "loop.h"
 
-#define SUCCESSION_TRIAL_MS   10000U
+/* A trial that takes longer is killed. Some 50 ms are usual; the rest is for a busy machine. */
+#define SUCCESSION_TRIAL_MS 10000U
+/* Bytes of a reason, with its NUL; what is longer is cut. */
 #define SUCCESSION_REASON_MAX 512U
 
 /* What an image finds when it begins. */
@@ -26,14 +28,22 @@ struct succession_inheritance {
 };
 
 /*
- * From the environment, which is cleared of it. 0 or a negative errno; an estate of another version
+ * What the image before has left to this process; to be called before anything looks at the
+ * environment or opens a descriptor. From the environment, which is cleared of it, so that no child
+ * takes itself for an heir. An image that is the first finds nothing, which is no error. The
+ * descriptors are made close-on-exec, except in a trial, which has none of ours. 0 or a negative
+ * errno, and ret_inheritance is untouched; an estate of another version
  * is -EPROTONOSUPPORT, and then its descriptors stay open, as nobody knows what they are.
  */
 int succession_inherit(struct succession_inheritance *ret_inheritance);
 
-/* ok, or the last that the trial said. */
+/*
+ * How a trial went: ok, or the last line that it said, which is the callee's only during the call.
+ * Called from succession_reaped().
+ */
 typedef void succession_done(void *userdata, bool ok, const char *reason);
 
+/* The supervisor's; there is one trial at a time. */
 struct succession {
 	struct loop *loop;
 	struct loop_source source;
@@ -52,8 +62,9 @@ void succession_init(
 
 /*
  * Begins a trial of the binary with argv. estate: what the image is to know; its descriptors do not
- * go along. config_fd as above. 0 or a negative errno: -EALREADY, -ENOENT, ...; done is called
- * later, only after 0.
+ * go along. config_fd as above; it stays the caller's, and is read from its beginning by whoever
+ * gets it. 0; -EALREADY: one is under way; -ENOENT, -EACCES: the binary is not there or no program;
+ * or what pipe2(2) and fork(2) say. done is called later, only after 0, and once.
  */
 int succession_try(struct succession *succession, const char *binary, char *const argv[],
 	const struct estate *estate, int config_fd);
@@ -61,9 +72,12 @@ int succession_try(struct succession *succession, const char *binary, char *cons
 /* A child has ended: true if it was the trial, whose outcome done has been told then. */
 bool succession_reaped(struct succession *succession, pid_t pid, int status);
 
-/* In another child: lets go of it. */
+/* In another child: lets go of it; the trial goes on, its output still goes to the parent. */
 void succession_abandon(struct succession *succession);
-/* Ends a trial that is under way; done is not called. */
+/*
+ * Kills a trial that is under way, with all that it has started; done is not called. Whoever reaps
+ * it later is told "no trial" by succession_reaped(). Harmless if there is none.
+ */
 void succession_end(struct succession *succession);
 
 /*

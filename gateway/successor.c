@@ -1,5 +1,6 @@
 #include "successor.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -29,7 +30,15 @@
  *
  * Between trial and execution it waits for the workers of before to have handed over: flows are not
  * chased from image to image, and somebody always reads the datagrams. Those that still finish a
- * flow by themselves are not waited for, hence PATIENCE_MS.
+ * flow by themselves are not waited for, hence PATIENCE_MS, which is counted from this image's own
+ * start.
+ *
+ * The trial is another process and not a check in this one, as what it is to find out is whether
+ * *that program* works, with its libraries and its limits; and it must not be able to spoil
+ * anything. What it cannot find out (sockets that this image holds, say) the way back is for.
+ *
+ * execv(2) keeps the process id and thereby the children, and what systemd believes. It is the last
+ * thing done: up to it nothing has changed, and a failure is only a line in the log.
  */
 #define PATIENCE_MS 5000U
 #define LOOK_MS	    5U
@@ -148,6 +157,7 @@ static void fail(struct successor *successor, const char *reason)
 	log_error("no successor: %s; everything stays as it is", reason);
 	close_next_config(successor);
 	successor->setup.on_failure(successor->setup.userdata);
+	/* The end of RELOADING=1 for systemd, which does not ask how it went (sd_notify(3)). */
 	(void)notify_send("READY=1", -1);
 }
 
@@ -191,6 +201,8 @@ static void execute_in_time(struct successor *successor)
 	const struct successor_setup *setup = &successor->setup;
 	const uint64_t now_ms = successor->loop->now_ms;
 
+	assert(successor->trial.pid == 0);
+	/* An image that began to drain meanwhile makes way for nobody. */
 	successor->waiting = setup->is_possible(setup->userdata) &&
 			     now_ms < successor->patience_ends_ms &&
 			     predecessors_alive(*setup->before, PREDECESSOR_WORKER) > 0;
@@ -215,6 +227,7 @@ static void on_trial_done(void *userdata, bool ok, const char *reason)
 		execute_in_time(successor);
 }
 
+/* The estate of a trial names our sockets, so that it does not try to bind what we hold. */
 static int begin_trial(struct successor *successor)
 {
 	const struct successor_setup *setup = &successor->setup;
@@ -228,6 +241,7 @@ static int begin_trial(struct successor *successor)
 	return err;
 }
 
+/* Type=notify-reload wants the time of the beginning, too (sd_notify(3), systemd 253). */
 static void tell_reloading(void)
 {
 	char text[64];

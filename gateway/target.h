@@ -1,7 +1,9 @@
 /*
  * target - which server a client is for.
  *
- * Either a pool says it, or the address itself that the client connected to (RFC 6052).
+ * Either a pool says it, or the address itself that the client connected to (RFC 6052, section 2.2:
+ * an IPv4 address within an IPv6 one). A worker's; nothing here has to do with sockets, but for
+ * the one that is asked which addresses are this machine's.
  */
 #pragma once
 
@@ -16,16 +18,20 @@ struct target_set {
 	struct own_address own; /* open if a listener has embedded destinations */
 };
 
-/* 0 or a negative errno. config and state must outlive the set. worker: whose it is. */
+/*
+ * config and state must outlive the set. worker: whose it is. 0; -ENOMEM, or what opening a netlink
+ * socket says, and then nothing is left of it.
+ */
 int target_set_init(struct target_set *set, const struct config *config, struct pool_state *state,
 	size_t worker);
+/* Takes a zeroed one whose own.fd is -1. Flows must have given back what they took. */
 void target_set_destroy(struct target_set *set);
 
 /* Where a flow goes. */
 struct target {
-	struct sockaddr_any addr;
-	struct pool *pool; /* NULL: the client named the server */
-	uint16_t backend;  /* of the pool */
+	struct sockaddr_any addr; /* AF_INET, with the port of the client's where none is given */
+	struct pool *pool;	  /* NULL: the client named the server */
+	uint16_t backend;	  /* of the pool */
 };
 
 /*

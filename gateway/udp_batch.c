@@ -1,5 +1,6 @@
 #include "udp_batch.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <linux/sock_diag.h>
 #include <netinet/udp.h>
@@ -10,6 +11,18 @@
 /* What linux/in6.h has and netinet/in.h has not. */
 #define IPV6_FLOWINFO_OPTION 11
 
+/*
+ * Theory of operation
+ *
+ * Most of a datagram's cost is the system call and the way through the kernel, so the less of both
+ * the better: a batch for each call on receipt, a run for each call on sending. A run has one
+ * length, but for its last, and one traffic class; what does not go together is sent by
+ * sendmmsg(2), and a lone one by sendmsg(2), which costs less than a batch of one.
+ *
+ * The kernel refuses a run for more reasons than its datagrams have (its length with headers, a
+ * device's limits, an older kernel's 64), and takes nothing of it then. So it is tried again one by
+ * one, and only what that meets is an error.
+ */
 #define SEGMENTS_MAX  64U    /* the most that every kernel takes in one run */
 #define RUN_BYTES_MAX 65000U /* of a run with its headers: below what an IPv4 packet holds */
 
@@ -127,12 +140,16 @@ static void parse(struct msghdr *header, size_t len, struct udp_message *message
 	}
 	if (segment > 0 && (size_t)segment < len)
 		message->segment = (size_t)segment;
+	/* Whoever takes it apart has room for so many; the kernel may change its mind one day. */
+	if (udp_message_datagrams(message) > UDP_BATCH_RUN_MAX)
+		message->len = UDP_BATCH_RUN_MAX * message->segment;
 }
 
 int udp_batch_receive(struct udp_batch *batch, int fd, size_t at, size_t n)
 {
 	int got;
 
+	assert(at + n <= UDP_BATCH_MAX);
 	for (size_t i = at; i < at + n; i++) {
 		batch->headers[i].msg_hdr.msg_namelen = sizeof(batch->names[i]);
 		batch->headers[i].msg_hdr.msg_controllen = sizeof(batch->control[i]);
@@ -154,6 +171,7 @@ static void put_control(
 {
 	struct cmsghdr *c = (struct cmsghdr *)(void *)(buf + header->msg_controllen);
 
+	assert(header->msg_controllen % _Alignof(struct cmsghdr) == 0);
 	c->cmsg_level = level;
 	c->cmsg_type = type;
 	c->cmsg_len = CMSG_LEN(len);
@@ -197,12 +215,14 @@ static size_t put_pieces(struct iovec *iov, const uint8_t *header, size_t header
 static int send_run(int fd, const uint8_t *header, size_t header_len,
 	const struct udp_datagram *datagrams, size_t n)
 {
+	/* No overflow: run_length() keeps all of it below RUN_BYTES_MAX. */
 	const uint16_t segment = (uint16_t)(header_len + datagrams[0].len);
 	const int traffic_class = datagrams[0].traffic_class;
 	struct iovec iov[2 * SEGMENTS_MAX];
 	_Alignas(struct cmsghdr) uint8_t control[64];
 	struct msghdr message = { .msg_iov = iov };
 
+	assert(n > 1 && n <= SEGMENTS_MAX);
 	for (size_t i = 0; i < n; i++)
 		message.msg_iovlen +=
 			put_pieces(iov + message.msg_iovlen, header, header_len, &datagrams[i]);
@@ -317,6 +337,7 @@ static void map(struct sockaddr_any *addr)
 {
 	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = addr->in.sin_port };
 
+	assert(sockaddr_family(addr) == AF_INET);
 	in6.sin6_addr.s6_addr[10] = in6.sin6_addr.s6_addr[11] = 0xff;
 	memcpy(&in6.sin6_addr.s6_addr[12], &addr->in.sin_addr, 4);
 	addr->in6 = in6;

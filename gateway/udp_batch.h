@@ -3,6 +3,9 @@
  *
  * On receipt the kernel may hand over a run of equal datagrams of one sender as one message
  * (UDP_GRO); on sending it may be given such a run (UDP_SEGMENT). udp(7), ip(7), ipv6(7).
+ *
+ * Plain memory and system calls: it knows neither sessions nor listeners. For one thread. A batch
+ * must not move once it has been made, as its parts point to each other.
  */
 #pragma once
 
@@ -16,7 +19,10 @@
 
 #define UDP_BATCH_MAX  64U
 #define UDP_BATCH_DATA 65536U /* the largest datagram, or run, is 65,535 bytes */
+/* Datagrams in a run that is received; no kernel makes longer ones (UDP_MAX_SEGMENTS). */
+#define UDP_BATCH_RUN_MAX 128U
 
+/* What was received; good until its place in the batch is received into again. */
 struct udp_message {
 	struct sockaddr_any peer;  /* without v4-mapped form, like local */
 	struct sockaddr_any local; /* port 0; family 0: the kernel did not say */
@@ -35,9 +41,12 @@ static inline size_t udp_message_datagrams(const struct udp_message *message)
 	return message->segment ? (message->len + message->segment - 1) / message->segment : 1;
 }
 
-/* Room for UDP_BATCH_MAX messages. */
+/*
+ * Room for UDP_BATCH_MAX messages. headers, iov, names and control are what recvmmsg(2) wants,
+ * and set up once; messages is what it means.
+ */
 struct udp_batch {
-	uint8_t *data;
+	uint8_t *data; /* UDP_BATCH_DATA for each; pages that are never used take no memory */
 	struct udp_message messages[UDP_BATCH_MAX];
 	struct mmsghdr headers[UDP_BATCH_MAX];
 	struct iovec iov[UDP_BATCH_MAX];
@@ -51,16 +60,17 @@ int udp_batch_init(struct udp_batch *batch);
 void udp_batch_destroy(struct udp_batch *batch);
 
 /*
- * Receives into messages[at] and those behind it, n at most, without waiting. How many; or a
- * negative errno.
+ * Receives into messages[at] and those behind it, n at most (at + n <= UDP_BATCH_MAX), without
+ * waiting. How many, more than 0; or a negative errno, of which -EAGAIN says that there is nothing,
+ * and others may be an ICMP error of an earlier datagram (IP_RECVERR).
  */
 int udp_batch_receive(struct udp_batch *batch, int fd, size_t at, size_t n);
 
 /* One datagram on its way out. */
 struct udp_datagram {
-	const uint8_t *data;
-	size_t len;
-	uint8_t traffic_class;
+	const uint8_t *data;   /* the caller's, and only looked at */
+	size_t len;	       /* of the payload; 0 is a datagram, too */
+	uint8_t traffic_class; /* DSCP and ECN, as they go out */
 };
 
 /*
@@ -73,7 +83,7 @@ size_t udp_batch_send(int fd, const uint8_t *header, size_t header_len,
 
 /* ---- answers to clients ---- */
 
-/* Messages that wait to be sent on one listener's socket. */
+/* Messages that wait to be sent on one listener's socket. Must not move, as a batch. */
 struct udp_answers {
 	struct mmsghdr headers[UDP_BATCH_MAX];
 	struct iovec iov[UDP_BATCH_MAX];
@@ -87,6 +97,7 @@ struct udp_answers {
 
 /* 0 or -ENOMEM. */
 int udp_answers_init(struct udp_answers *answers);
+/* What waits is lost. Takes a zeroed one. */
 void udp_answers_destroy(struct udp_answers *answers);
 
 /*
@@ -96,11 +107,16 @@ void udp_answers_destroy(struct udp_answers *answers);
 void udp_answers_add(struct udp_answers *answers, int fd, sa_family_t family,
 	const struct sockaddr_any *local, const struct sockaddr_any *client,
 	const struct udp_message *message);
+/* Sends all; what the kernel does not take is lost, and counted in failed. */
 void udp_answers_send(struct udp_answers *answers);
 
 /* ---- sockets ---- */
 
-/* What every socket needs that datagrams are received on by udp_batch_receive(). */
+/*
+ * What every socket needs that datagrams are received on by udp_batch_receive(): of clients, or of
+ * servers (always IPv4). family: the socket's own, AF_INET6 for v4-mapped peers too. 0 or a
+ * negative errno of setsockopt(2).
+ */
 int udp_batch_prepare_listener(int fd, sa_family_t family);
 int udp_batch_prepare_server(int fd);
 /* Datagrams that the kernel has dropped as the socket's buffer was full; 0 if it does not say. */

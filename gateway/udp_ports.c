@@ -1,5 +1,6 @@
 #include "udp_ports.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,11 +9,13 @@
 
 #define RANGE_FILE "/proc/sys/net/ipv4/ip_local_port_range"
 
+/* The head of the mapping; written before the fork only. */
 struct udp_ports {
-	size_t size;
+	size_t size; /* bytes, of all of the mapping */
 	size_t n_workers, n_sources, per_worker;
-	uint16_t first;
+	uint16_t first;				       /* of the kernel's range */
 	struct sockaddr_any sources[CONFIG_POOLS_MAX]; /* the first is unspecified */
+	/* As in port_pool.h: [source][worker][port], so that a worker's row is in one piece. */
 	_Alignas(8) uint64_t given_ms[];
 };
 
@@ -108,6 +111,7 @@ int udp_ports_open(const struct udp_ports *ports, size_t worker, size_t source, 
 	size_t row = (source * ports->n_workers + worker) * ports->per_worker;
 	uint64_t *given_ms = (uint64_t *)(uintptr_t)ports->given_ms + row;
 
+	assert(worker < ports->n_workers && source < ports->n_sources);
 	return port_pool_init(ret_pool, given_ms, ports->per_worker,
 		(uint16_t)(ports->first + worker), (uint16_t)ports->n_workers, now_ms);
 }

@@ -1,5 +1,6 @@
 #include "udp_relay.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <linux/errqueue.h>
 #include <netinet/in.h>
@@ -27,7 +28,7 @@
  * is tried once more.
  */
 #define ROUNDS_MAX	 4 /* batches of one listener before others have their turn */
-#define STRETCH_MAX	 128U
+#define STRETCH_MAX	 UDP_BATCH_RUN_MAX /* so that any message fits */
 #define ANSWERS_AT_ONCE	 8U
 #define DROPS_PERIOD_MS	 1000U
 #define NEWCOMERS_MAX	 512U
@@ -161,7 +162,8 @@ static bool take_errors(struct udp_relay *relay, struct flow *flow)
 
 	while (take_error(relay, flow, &unreachable))
 		continue;
-	/* What is left of it would fail the next call. */
+	/* The error is pending as well (ip(7), IP_RECVERR); what is left would fail the next call.
+	 */
 	(void)getsockopt(flow->session.fd, SOL_SOCKET, SO_ERROR, &error, &len);
 	if (!unreachable || flow->session.answered)
 		return true;
@@ -191,6 +193,7 @@ static bool send_in_fragments(const struct flow *flow, const uint8_t *header, si
 	return sent;
 }
 
+/* Counted, and the client is told what would have gone through. */
 static void drop_oversize(struct udp_relay *relay, const struct flow *flow, size_t header_len,
 	const struct udp_datagram *datagram)
 {
@@ -219,7 +222,13 @@ static void log_failed(struct udp_relay *relay, const struct flow *flow, int err
 			sockaddr_format(&flow->backend, backend), strerror(error), suppressed);
 }
 
-enum outcome { GONE_ON, RETRY, DROPPED, ENDED };
+/* Of a datagram that the kernel did not take at once. */
+enum outcome {
+	GONE_ON, /* in fragments */
+	RETRY,	 /* the error was of an earlier one; nothing was done */
+	DROPPED, /* counted; the next may do better */
+	ENDED,	 /* so has the session */
+};
 
 /* One datagram was not taken. */
 static enum outcome not_taken(struct udp_relay *relay, struct flow *flow, const uint8_t *header,
@@ -291,8 +300,10 @@ static void to_server(
 {
 	struct flow_session *session = &flow->session;
 
+	assert(n > 0);
 	session->last_len = (uint16_t)datagrams[n - 1].len;
-	if (flow->identity == IDENTITY_PROXY_V2_FIRST && session->datagrams_in == 0) {
+	/* One by one until the first has gone: those before it may have been dropped. */
+	while (n > 0 && flow->identity == IDENTITY_PROXY_V2_FIRST && session->datagrams_in == 0) {
 		if (!send_stretch(relay, flow, session->header, session->header_len, datagrams, 1))
 			return;
 		datagrams++;
@@ -312,6 +323,7 @@ static size_t take_apart(
 	size_t left = message->len;
 	const uint8_t *data = message->data;
 
+	assert(n + udp_message_datagrams(message) <= STRETCH_MAX);
 	do {
 		size_t len = left < message->segment ? left : message->segment;
 
@@ -364,6 +376,7 @@ static void put_aside(
 	struct udp_newcomer *newcomer =
 		&relay->newcomers[(relay->newcomers_head + relay->n_newcomers) % NEWCOMERS_MAX];
 
+	assert(relay->n_newcomers <= NEWCOMERS_MAX);
 	if (message->len > NEWCOMER_BYTES || relay->n_newcomers == NEWCOMERS_MAX) {
 		stats_add(
 			relay->sessions.stats, STATS_DROPPED_BUSY, udp_message_datagrams(message));
@@ -418,6 +431,7 @@ static void on_datagrams(struct loop_source *source, uint32_t events)
 	struct udp_relay *relay = listener->owner;
 
 	(void)events;
+	/* Level-triggered: what is left after this comes with the next batch of events. */
 	for (int round = 0; round < ROUNDS_MAX; round++) {
 		int n = udp_batch_receive(&relay->in, listener->fd, 0, UDP_BATCH_MAX);
 
@@ -458,6 +472,7 @@ static void to_client(struct udp_relay *relay, struct flow *flow, const struct u
 	const struct udp_listener *listener = flow->session.at;
 	size_t n = udp_message_datagrams(message);
 
+	/* Until connect(2) anybody could send to its port, and what came then is still queued. */
 	if (!message->whole || !sockaddr_equal(&message->peer, &flow->backend)) {
 		stats_add(relay->sessions.stats, STATS_DROPPED_STRANGER, n);
 		return;
@@ -480,8 +495,10 @@ static void on_answers(struct loop_source *source, uint32_t events)
 	relay = relay_of(flow->owner);
 	if ((events & EPOLLERR) && !take_errors(relay, flow))
 		return;
+	/* Answers stay where they were read until they are sent, so the store must have room. */
 	if (relay->back_used + ANSWERS_AT_ONCE > UDP_BATCH_MAX)
 		send_answers(relay);
+	assert(1U + flow->session.ask <= ANSWERS_AT_ONCE);
 	n = udp_batch_receive(
 		&relay->back, flow->session.fd, relay->back_used, 1U + flow->session.ask);
 	/* To ask for one too many costs a look at an empty queue. */
@@ -558,6 +575,7 @@ void udp_relay_leave(struct udp_relay *relay)
 {
 	for (size_t i = 0; i < relay->n_listeners; i++)
 		loop_remove(relay->sessions.loop, relay->listeners[i].fd);
+	/* They were taken out of the sockets: nobody else can begin their sessions. */
 	while (relay->n_newcomers > 0)
 		welcome_some(relay, NEWCOMERS_A_TURN);
 	send_answers(relay);

@@ -18,11 +18,16 @@
 
 struct udp_newcomer;
 
+/*
+ * A worker's; one thread. Both batches are made once, so that nothing allocates per datagram;
+ * theory at the top of udp_relay.c.
+ */
 struct udp_relay {
 	struct udp_sessions sessions;
 	struct icmp_sender icmp;
-	struct udp_batch in, back;
-	struct udp_newcomer *newcomers; /* a ring */
+	struct udp_batch in, back; /* of clients, and of servers */
+	struct udp_newcomer
+		*newcomers; /* a ring of messages that wait for their session to begin */
 	size_t newcomers_head, n_newcomers;
 	size_t back_used; /* messages of back that wait in answers */
 	struct udp_answers answers;

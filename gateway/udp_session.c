@@ -28,6 +28,15 @@
  * sender.
  *
  * flow->timer is not moved when datagrams move: when it fires, the true deadline is worked out.
+ *
+ * What a datagram has to pass to begin one, in this order, the cheap and the likely first, so that
+ * a flood costs as little as it can: the lists, a port that has rested, the limits, the memory for
+ * a flow; only then are a socket made and a server chosen. What fails later gives back what was
+ * taken before, through udp_session_end(), as the flow is whole from take_flow() on.
+ *
+ * A socket for each session is what makes answers belong to a client without a look at them: the
+ * kernel sorts them by port. One socket for all with a table of our own would need ids in the
+ * payload, which servers do not send back.
  */
 #define MOVE_MS	      1000U
 #define DRAIN_IDLE_MS 1000U
@@ -48,7 +57,8 @@ static uint64_t deadline(const struct udp_sessions *sessions, const struct flow 
 	return flow->active_ms + ms;
 }
 
-/* Nobody finds it any more. */
+/* Nobody finds it any more; what the kernel dropped on its socket is counted, as it goes with it.
+ */
 static void forget(struct udp_sessions *sessions, struct flow *flow)
 {
 	struct flow_session *session = &flow->session;
@@ -465,10 +475,10 @@ static void keep_port(struct udp_sessions *sessions, struct flow *flow)
 	sockaddr_set_port(&addr, 0);
 	index = udp_ports_find(sessions->shared_ports, chosen ? &addr : NULL);
 	flow->session.port_pool = UDP_SESSION_NO_POOL;
-	if (index < sessions->n_ports && port_pool_has(&sessions->ports[index], port)) {
-		port_pool_claim(&sessions->ports[index], port);
+	/* Under another configuration two ports of two addresses may come to be of one pool. */
+	if (index < sessions->n_ports && port_pool_has(&sessions->ports[index], port) &&
+		port_pool_claim(&sessions->ports[index], port))
 		flow->session.port_pool = (uint16_t)index;
-	}
 }
 
 void udp_session_abort(struct udp_sessions *sessions, struct flow *flow)

@@ -1,5 +1,6 @@
 #include "worker.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -29,8 +30,22 @@
  * and FDS_SPARE are left for what comes and goes.
  *
  * The loop is: one batch of events, then flows that had to let others come first, then the memory
- * of flows that have ended, then admission with the room there is now. Draining is accepting no
- * more and leaving when the last flow has; its deadline is a timer of the same loop.
+ * of flows that have ended, then admission with the room there is now. The order matters: an event
+ * of a batch may name a flow that an earlier one has ended, so memory is given back only behind the
+ * batch; and admission comes last, so that it knows of the room that ended flows have made.
+ *
+ *  serving ──WORKER_DRAIN, or the channel's end──► draining ──last flow has ended──► end
+ *     │                                               └──drain limit, WORKER_END──► ending
+ *     └──WORKER_HANDOVER──► leaving (draining too) ──flows given, or ended──► end
+ *
+ * Draining is accepting no more and leaving when the last flow has; its deadline is a timer of the
+ * same loop. Leaving differs in who has the listening sockets: a successor, which accepts from
+ * them, so nothing is refused and what is in their queues is not ours. A worker that is told to
+ * leave while it still takes over passes on what it takes, and stays until its givers have left.
+ *
+ * Memory that others see is put in order before the first event: a predecessor of this index may
+ * have been killed at any instruction, so its live counts, places and who-entries are cleared here,
+ * by the only process that may write them now.
  */
 /* Of the descriptors that are left, one part in PIPE_SHARE may go to pipes, in pairs. */
 #define PIPE_SHARE 16U
@@ -98,10 +113,13 @@ static int work_out_limits(
 	if (limit.rlim_cur < used + FDS_MIN)
 		return -EMFILE;
 	room = limit.rlim_cur - used;
+	/* Pipes are for bulk alone, and without one bulk is only slower: flows come first. */
 	pipes = room / (2 * PIPE_SHARE);
 	if (pipes > PIPES_MAX)
 		pipes = PIPES_MAX;
+	assert(2 * pipes < room);
 	ret_limits->descriptors = room - 2 * pipes;
+	/* A session holds one descriptor, a connection two. Which there will be, nobody knows. */
 	ret_limits->flows =
 		setup->n_udp > 0 ? ret_limits->descriptors : ret_limits->descriptors / 2;
 	ret_limits->tcp.pipes = pipes;
@@ -129,6 +147,7 @@ static void on_drain_due(struct timer *timer)
 	struct worker *worker = list_entry(timer, struct worker, drain_timer);
 	size_t live = flow_table_live(&worker->flows);
 
+	assert(worker->draining);
 	log_warning("worker %u: drain limit reached, %zu flows are reset",
 		(unsigned)worker->setup->index, live);
 	worker->ending = true;
@@ -160,7 +179,7 @@ static void start_leaving(struct worker *worker, int fd)
 {
 	int err;
 
-	if (worker->draining) {
+	if (worker->draining) { /* whoever is at the other end sees that nothing comes */
 		close(fd);
 		return;
 	}
@@ -180,6 +199,8 @@ static void go_on_leaving(struct worker *worker)
 {
 	bool was_giving = worker->giver.fd >= 0;
 
+	/* Nobody to give to any more: what arrives for our sessions is still served, to their end.
+	 */
 	handover_give_more(&worker->giver, worker->takers.elsewhere > 0);
 	if (was_giving && worker->giver.fd < 0 && worker->setup->n_udp > 0)
 		udp_relay_drain(&worker->udp);
@@ -327,6 +348,10 @@ static void on_channel(struct loop_source *source, uint32_t events)
 	close_all(fds, n_fds);
 }
 
+/*
+ * Everything that moves bytes, and this worker's part of shared memory. On failure nothing is left
+ * of it.
+ */
 static int start_relays(struct worker *worker)
 {
 	const struct worker_setup *setup = worker->setup;
@@ -398,6 +423,10 @@ static void stop_relays(struct worker *worker)
 	target_set_destroy(&worker->targets);
 }
 
+/*
+ * The user first, the filter second, as it forbids to change users. From here on a path cannot be
+ * opened and a process not be signalled: all that needs it is behind us.
+ */
 static int give_up_rights(const struct worker *worker)
 {
 	int err = sandbox_drop_privileges(worker->setup->config->user);
@@ -503,6 +532,7 @@ int worker_run(const struct worker_setup *setup)
 		log_error("worker %u cannot start: %s", (unsigned)setup->index, strerror(-err));
 		return EXIT_FAILURE;
 	}
+	/* If nobody hears it, the supervisor is gone, and who comes next has workers of its own. */
 	if (send(setup->channel_fd, &ready, 1, MSG_NOSIGNAL) == 1)
 		err = worker_loop(&worker);
 	if (err)

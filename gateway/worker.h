@@ -2,7 +2,8 @@
  * worker - a process that serves clients: one event loop, its own flows, no privileges.
  *
  * It is forked by the supervisor and inherits everything that it needs. Over the channel (a
- * SOCK_SEQPACKET socket pair) it gets one-byte messages and says when it is ready.
+ * SOCK_SEQPACKET socket pair) it gets one-byte messages and says when it is ready. A message of
+ * another release that is not known here is passed over, and descriptors beside it are closed.
  */
 #pragma once
 
@@ -16,6 +17,11 @@
 #include "stats.h"
 #include "udp_relay.h"
 
+/*
+ * What is said over the channel: one byte, so that a message is there whole or not at all. The
+ * values are spoken between releases (a predecessor is told by the next image), so none may change
+ * its meaning.
+ */
 enum worker_message {
 	WORKER_READY = 'R',   /* to the supervisor: accepting */
 	WORKER_SOCKETS = 'S', /* to the supervisor: more sockets, please; back: here they are */
@@ -29,16 +35,22 @@ enum worker_message {
 	WORKER_END = 'E',   /* to the worker: reset all flows and end */
 };
 
+/*
+ * Made by the supervisor's side of the fork; it and all that it names must outlive worker_run().
+ * What is shared memory here has a row, a block or a ring of this worker's own, by index, of which
+ * it is the only writer while it lives.
+ */
 struct worker_setup {
 	const struct config *config;
-	uint16_t index;
-	int channel_fd;
+	uint16_t index; /* below config's number of workers; kept by whoever replaces this one */
+	int channel_fd; /* to the supervisor; closed by the end of the process only */
 	struct stats *stats;
 	struct measures *measures;
 	struct ring *ring; /* log lines, and access records if log_access */
-	int ring_wake_fd;
+	int ring_wake_fd;  /* eventfd of the logger */
 	bool log_access;
-	struct admission_listener *listeners; /* fd, config and addr filled in */
+	/* Fd, config and addr filled in. None in a trial, which serves nobody. */
+	struct admission_listener *listeners;
 	size_t n_listeners;
 	struct udp_listener *udp; /* the same of UDP listeners */
 	size_t n_udp;
@@ -53,5 +65,10 @@ struct worker_setup {
 	struct hold_shared *hold_shared;
 };
 
-/* Serves until told to end; the process's exit status. If the channel closes, it drains. */
+/*
+ * In the worker's process, once. Gives up rights for good, serves until told to end, and comes back
+ * with the process's exit status: EXIT_FAILURE if it could not start or its event loop failed, for
+ * which the log has the reason. If the channel closes, it drains: who serves still serves to the
+ * end of its flows when the supervisor has been killed.
+ */
 int worker_run(const struct worker_setup *setup);

@@ -100,6 +100,21 @@ def test_every_datagram_has_its_header(site, start, server, host):
     assert (seen["datagrams_in"], seen["datagrams_out"], seen["headers"]) == (4, 4, 4)
 
 
+def test_header_first_when_the_first_is_not_passed_on(site, start, server):
+    """The header comes with the first datagram that the server gets, also within one run of them."""
+    site.gateway.ip("link set back mtu 1312")
+    start("identity = proxy-v2-first oversize = too-big", workers=1)
+    segment = 1300  # fits neither with a header in front, nor into an IPv6 packet that has a right to arrive
+    with connected(site.client, VIP6) as client:
+        client.setsockopt(socket.IPPROTO_IPV6, 23, 4)  # IPV6_MTU_DISCOVER, to "interface": deaf to what it is told
+        client.sendmsg([b"f" * 2 * segment + b"tail"],
+                       [(socket.IPPROTO_UDP, 103, struct.pack("=H", segment))])  # UDP_SEGMENT
+        src, dst, got, _ = receive(server)
+        assert (src, dst, got) == (client.getsockname()[:2], (VIP6, FRONT), b"tail")
+        client.send(b"next")
+        assert server.recv(100) == b"next"
+
+
 def test_header_first_and_none(site, start, server):
     start("identity = proxy-v2-first")
     with connected(site.client, VIP6) as client:

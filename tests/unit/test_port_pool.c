@@ -114,6 +114,28 @@ static void test_claimed(void **state)
 	port_pool_destroy(&pool);
 }
 
+/*
+ * Two sessions of before have one port at two addresses, of which this configuration knows neither:
+ * the port is the first one's, and comes back once.
+ */
+static void test_claimed_twice(void **state)
+{
+	uint64_t given[N] = { 0 }, later = NOW + PORT_POOL_REST_MS;
+	struct port_pool pool;
+	uint16_t port;
+
+	(void)state;
+	assert_int_equal(port_pool_init(&pool, given, N, FIRST, STEP, NOW), 0);
+	assert_true(port_pool_claim(&pool, FIRST));
+	assert_false(port_pool_claim(&pool, FIRST));
+	port_pool_give(&pool, FIRST, NOW);
+	for (size_t i = 0; i < N; i++)
+		assert_int_equal(port_pool_take(&pool, later, &port), 0);
+	assert_int_equal(port_pool_take(&pool, later, &port), -EADDRNOTAVAIL);
+	assert_false(port_pool_claim(&pool, port));
+	port_pool_destroy(&pool);
+}
+
 /* Each claimed and given back at random: never two users, never before its rest. */
 static void test_claims_at_random(void **state)
 {
@@ -155,6 +177,7 @@ int main(void)
 		cmocka_unit_test(test_rest),
 		cmocka_unit_test(test_successor),
 		cmocka_unit_test(test_claimed),
+		cmocka_unit_test(test_claimed_twice),
 		cmocka_unit_test(test_claims_at_random),
 	};
 
