@@ -1,9 +1,31 @@
 #include "ban_list.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/*
+ * Theory of operation
+ *
+ * One sorted array of pointers. The order (family, address, length) puts a prefix right in front of
+ * everything that lies within it, so "all within" is a stretch that begins where the prefix is or
+ * would be; and an outer one is found by asking for each shorter length that exists, 127 binary
+ * searches at most. A trie would save those, and cost memory and code for what happens at the pace
+ * of commands.
+ *
+ * Invariant, whenever no function is at work: a ban is in_force just if no other ban of the list
+ * covers it. So no two that are in force overlap, and the sets of nftables, which refuse
+ * overlapping intervals, can hold all of those.
+ *
+ * An end keeps the invariant in two steps: all that have ended leave the array first, and then the
+ * stretch below each of them that was in force is settled. The other way round, one that has ended
+ * as well would be put in force for an instant, and the kernel told so.
+ *
+ * Without memory only the changes are incomplete, never the flags: the list remains what holds, and
+ * the caller has the sets replaced as a whole by ban_list_all().
+ */
 
 /* ---- one ban ---- */
 
@@ -14,6 +36,7 @@ static unsigned full_len(uint8_t family)
 
 static void clear_beyond(uint8_t addr[16], unsigned len)
 {
+	assert(len <= 128);
 	for (unsigned bit = len; bit < 128; bit++)
 		addr[bit / 8] &= (uint8_t) ~(0x80U >> bit % 8);
 }
@@ -120,6 +143,10 @@ void ban_changes_clear(struct ban_changes *changes)
 	*changes = (struct ban_changes){ 0 };
 }
 
+/*
+ * One that has just ended gets a millisecond: 0 would be for ever, and the ban is gone from the
+ * list by the next look in any case.
+ */
 static struct nft_guard_element element_of(const struct ban *ban, uint64_t now_ms)
 {
 	struct nft_guard_element element = {
@@ -178,6 +205,8 @@ void ban_list_clear(struct ban_list *list)
 
 static void count(struct ban_list *list, const struct ban *ban, int by)
 {
+	assert(ban->prefix_len > 0 && ban->prefix_len <= full_len(ban->family));
+	assert(by > 0 || list->by_len[ban->family == AF_INET6][ban->prefix_len] > 0);
 	list->by_len[ban->family == AF_INET6][ban->prefix_len] += (uint32_t)by;
 }
 
@@ -275,7 +304,10 @@ static bool make_room(struct ban_list *list)
 	return true;
 }
 
-/* The prefix is banned already. */
+/*
+ * The prefix is banned already. The kernel has no way to give an element another end or comment, so
+ * it leaves and comes anew; both are one batch, and nobody gets in between.
+ */
 static int replace(struct ban_list *list, size_t index, struct ban *made, uint64_t now_ms,
 	struct ban_changes *changes)
 {
@@ -300,6 +332,8 @@ int ban_list_put(struct ban_list *list, const struct ban *ban, const char *reaso
 	size_t index;
 	bool there = find(list, ban, &index);
 
+	assert(ban_list_reason_is_fine(reason));
+	assert(list->n <= list->size && list->n <= BAN_LIST_MAX);
 	if (!there && list->n >= BAN_LIST_MAX)
 		return -ENOSPC;
 	made = make(ban, reason);
@@ -314,6 +348,7 @@ int ban_list_put(struct ban_list *list, const struct ban *ban, const char *reaso
 	list->bans[index] = made;
 	list->n++;
 	count(list, made, 1);
+	/* Within another, it changes nothing in the sets; else what it covers has to leave them. */
 	return ban_list_cover(list, made) ? 0 : settle(list, made, now_ms, changes);
 }
 
@@ -361,8 +396,13 @@ int ban_list_expire(
 		}
 	list->n = kept;
 	for (size_t i = 0; i < n; i++) {
-		if (ended[i]->in_force && !err)
-			err = settle(list, ended[i], now_ms, changes);
+		/* Also without memory for the changes: the flags are what ban_list_all() goes by.
+		 */
+		if (ended[i]->in_force) {
+			int settled = settle(list, ended[i], now_ms, changes);
+
+			err = err ? err : settled;
+		}
 		free(ended[i]);
 	}
 	free(ended);

@@ -336,6 +336,40 @@ static void test_any_changes(void **state)
 	ban_list_clear(&list);
 }
 
+/* For the sanitizer: what cannot be had is NULL, as it is without one. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+	return "allocator_may_return_null=1";
+}
+
+/* Without memory for the changes the list is right all the same: each ban within comes into force.
+ */
+static void test_end_without_memory(void **state)
+{
+	struct ban_changes none = { .n_add = SIZE_MAX / 4, .room_add = SIZE_MAX / 4 };
+	struct ban_changes changes = { 0 };
+	struct ban_list list = { 0 };
+	struct ban ban;
+	size_t n = 0;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		ban = parse(i ? "2001:db8:2::/48" : "2001:db8:1::/48");
+		ban.until_ms = NOW + 1;
+		assert_int_equal(ban_list_put(&list, &ban, "", NOW, &changes), 0);
+		ban = parse(i ? "2001:db8:2::1" : "2001:db8:1::1");
+		assert_int_equal(ban_list_put(&list, &ban, "", NOW, &changes), 0);
+	}
+	ban_changes_clear(&changes);
+	assert_int_equal(ban_list_expire(&list, NOW + 1, &none, &n), -ENOMEM);
+	assert_int_equal(list.n, 2);
+	assert_int_equal(ban_list_all(&list, NOW + 1, &changes), 0);
+	assert_int_equal(changes.n_add, 2);
+	ban_changes_clear(&changes);
+	ban_list_clear(&list);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -347,6 +381,7 @@ int main(void)
 		cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_all),
 		cmocka_unit_test(test_full),
+		cmocka_unit_test(test_end_without_memory),
 		cmocka_unit_test(test_any_changes),
 	};
 
