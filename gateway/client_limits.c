@@ -1,5 +1,6 @@
 #include "client_limits.h"
 
+#include <assert.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,14 @@
  *
  * The next image counts anew what is handed over to it; times that have yet to pass go along, under
  * the hashes that they have here.
+ *
+ * Why GCRA and not a count per second: it is one word, which one compare-and-swap changes, it has
+ * no boundary at which twice the rate would pass, and a time that has passed needs no cleaning up.
+ *
+ * Why a bucket and no chain, or probing further: a look-up reads 16 neighbouring words and ends,
+ * whatever strangers have put into the table; the key of the hash is ours, so nobody can aim at a
+ * bucket. That one overflows while the table has room is possible, rare, and in the client's
+ * favour.
  */
 #define BUCKET	    16U
 #define BUCKETS	    16384U
@@ -158,6 +167,7 @@ static size_t bucket_of(uint64_t key)
 
 static size_t first_of(const struct client_limits *limits, size_t bucket)
 {
+	assert(bucket < BUCKETS);
 	return limits->n_listeners + bucket * BUCKET;
 }
 
@@ -185,8 +195,10 @@ static bool lock(struct client_limits *limits, size_t worker, size_t bucket)
 	return false;
 }
 
+/* Only by its owner, or by that one's successor. */
 static void unlock(struct client_limits *limits, size_t bucket)
 {
+	assert(__atomic_load_n(&limits->locks[bucket], __ATOMIC_SEQ_CST) != 0);
 	__atomic_store_n(&limits->locks[bucket], 0, __ATOMIC_SEQ_CST);
 }
 
@@ -198,6 +210,10 @@ static int64_t take_over(struct client_limits *limits, size_t worker, uint64_t k
 	for (size_t at = first; at < first + BUCKET; at++) {
 		uint64_t look = shared_count_look(limits->counts, at);
 
+		/*
+		 * Closing fails unless the count is zero and still as it was looked at: who counts
+		 * himself in between keeps his entry, and we look further.
+		 */
 		if (used_at(limits, at) > now_ns ||
 			!shared_count_close(limits->counts, worker, at, look))
 			continue;
@@ -216,6 +232,7 @@ static int64_t find_or_make(
 
 	if (at >= 0 || !lock(limits, worker, bucket))
 		return at;
+	/* Another may have made it while we waited for the lock: no key must be there twice. */
 	at = find(limits, key);
 	if (at < 0)
 		at = take_over(limits, worker, key, now_ns);
@@ -235,6 +252,10 @@ static bool count(struct client_limits *limits, size_t worker, uint64_t key, uin
 
 		if (found < 0)
 			break;
+		/*
+		 * The count is looked at before the key: if the entry passes to somebody else after
+		 * that, it was closed and opened in between, and taking from this look fails.
+		 */
 		look = shared_count_look(limits->counts, at);
 		if (shared_count_is_closed(look) || key_at(limits, at) != key)
 			continue;
@@ -259,6 +280,7 @@ void client_limits_recover(struct client_limits *limits, size_t worker)
 
 		if (__atomic_load_n(&limits->locks[bucket], __ATOMIC_SEQ_CST) != worker + 1)
 			continue;
+		/* It died between closing and opening: whose entry it was to be is not known. */
 		for (size_t at = first; at < first + BUCKET; at++)
 			if (shared_count_is_closed(shared_count_look(limits->counts, at))) {
 				set_key(limits, at, 0);
@@ -273,6 +295,7 @@ void client_limits_recover(struct client_limits *limits, size_t worker)
 /* Rounded up, so that no second has one too many. */
 static uint64_t interval_ns(uint32_t rate)
 {
+	assert(rate > 0);
 	return (SECOND_NS + (uint64_t)rate - 1) / rate;
 }
 
@@ -300,7 +323,10 @@ static bool rate_use(struct client_limits *limits, size_t at, uint32_t rate, uin
 	return true;
 }
 
-/* What was used is not needed after all. */
+/*
+ * What was used is not needed after all. A subtraction, not the old value put back: others may have
+ * used theirs meanwhile. The entry is ours to change, as our place counts in it.
+ */
 static void rate_return(struct client_limits *limits, size_t at, uint32_t rate)
 {
 	if (rate)
@@ -320,16 +346,26 @@ void client_limits_set_hash(struct client_limits *limits, const struct hash_key 
 	limits->hash = *key;
 }
 
+static bool is_name_of_another(const struct client_limits *limits, size_t listener, uint32_t hash)
+{
+	for (size_t i = 0; i < limits->n_listeners; i++)
+		if (i != listener && limits->names[i] == hash)
+			return true;
+	return false;
+}
+
+/*
+ * Hashed with a key of zeros and not with ours: the next image has a name's number before it has
+ * our key, and nobody outside chooses names of listeners.
+ */
 void client_limits_set_name(struct client_limits *limits, size_t listener, const char *name)
 {
 	static const struct hash_key key = { { 0 } };
 	uint32_t hash = (uint32_t)hash_bytes(&key, name, strlen(name));
 
-	for (size_t i = 0; i < limits->n_listeners; i++)
-		if (i != listener && limits->names[i] == hash) {
-			hash++;
-			i = 0;
-		}
+	assert(listener < limits->n_listeners);
+	while (is_name_of_another(limits, listener, hash))
+		hash++;
 	limits->names[listener] = hash;
 }
 
@@ -426,6 +462,10 @@ static enum client_verdict take(
 	if (clients && !count(limits, asked->worker, key_of(limits, asked->listener, client, false),
 			       config->max_per_client, asked->now_ns, &place->client))
 		return CLIENT_FULL;
+	/*
+	 * Rates are looked at before the listener is counted and used after: so who is over his own
+	 * rate takes no place of the listener's, not even for a moment.
+	 */
 	place->untracked = (addresses && !place->address) || (clients && !place->client);
 	for (size_t i = 0; i < RATES; i++) {
 		uint32_t rate = rate_of(config, place, rates[i]);
@@ -447,8 +487,10 @@ enum client_verdict client_limits_take(struct client_limits *limits, size_t work
 {
 	const struct asked asked = { limits, worker, listener, config, now_us * 1000 };
 	struct client_place place = { .listener = (uint16_t)listener, .held = true };
-	enum client_verdict verdict = take(&asked, client, &place);
+	enum client_verdict verdict;
 
+	assert(worker < limits->n_workers && listener < limits->n_listeners);
+	verdict = take(&asked, client, &place);
 	if (verdict == CLIENT_OK)
 		*ret_place = place;
 	else
@@ -458,6 +500,7 @@ enum client_verdict client_limits_take(struct client_limits *limits, size_t work
 
 void client_limits_give(struct client_limits *limits, size_t worker, struct client_place *place)
 {
+	assert(place->held || (!place->counted && !place->client && !place->address));
 	if (place->counted)
 		shared_count_give(limits->counts, worker, place->listener);
 	if (place->client)

@@ -245,6 +245,28 @@ static void test_two_processes(void **state)
 	client_limits_destroy(limits);
 }
 
+/*
+ * Two listeners of one name, whose hash is in use, and the number behind it as well: each still
+ * counts for itself. "n111203" hashes to one more than "n12398" does.
+ */
+static void test_names_that_collide(void **state)
+{
+	static const char *const names[] = { "n111203", "n12398", "n12398" };
+	const struct config_limits config = { .max_per_client = 1 };
+	struct client_limits *limits = client_limits_create(1, 3);
+	const struct sockaddr_any client = addr("2001:db8::1");
+	struct client_place place;
+
+	(void)state;
+	client_limits_set_name(limits, 0, names[0]);
+	client_limits_set_name(limits, 2, names[2]);
+	client_limits_set_name(limits, 1, names[1]);
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(
+			client_limits_take(limits, 0, i, &config, &client, 1, &place), CLIENT_OK);
+	client_limits_destroy(limits);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -257,6 +279,7 @@ int main(void)
 		cmocka_unit_test(test_many_clients),
 		cmocka_unit_test(test_deaths),
 		cmocka_unit_test(test_two_processes),
+		cmocka_unit_test(test_names_that_collide),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
