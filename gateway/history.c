@@ -1,5 +1,6 @@
 #include "history.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
@@ -17,11 +18,23 @@
  * Sample number k is at k mod HISTORY_SAMPLES, so the count of samples taken is the only index,
  * and any value of it is in range. It is raised after the sample is written. What events need of
  * the answer before is kept in memory: nothing is an event of the first answer.
+ *
+ * The file's size is sealed, so that whoever maps it cannot be hit by SIGBUS. Magic, version and
+ * size are looked at when it is opened; all else in it is checked at each use, as an earlier image
+ * may have had other ideas of a value, and the observer, which writes it, talks to strangers.
+ *
+ * Samples are totals and not differences: a sample that was never taken then costs detail, and no
+ * event is lost or counted twice. What has started anew is seen by a total that fell.
+ *
+ * A change of struct layout, or of what a value means, raises VERSION: the next image begins with
+ * an empty hour then.
  */
 
 #define MAGIC	0x73697867U
 #define VERSION 1U
 
+static_assert(HISTORY_REFUSED < HISTORY_OTHER && HISTORY_OTHER - HISTORY_REFUSED == 5,
+	"history_failed() sums up all from the first to the last");
 struct layout {
 	uint32_t magic, version;
 	uint32_t size; /* of all this */
@@ -38,7 +51,7 @@ struct history {
 	json_t *before; /* the answer before; NULL at first */
 };
 
-/* NULL, and errno: it cannot be had. */
+/* A descriptor of its own, above the standard ones. NULL, and errno: it cannot be had. */
 static struct history *map(int fd)
 {
 	struct history *history = calloc(1, sizeof(*history));
@@ -215,6 +228,7 @@ void history_take(struct history *history, const json_t *status, int64_t now_s)
 	struct layout *layout = history->layout;
 	struct history_sample sample = { .time_s = history_events_time(now_s) };
 
+	/* What another image has left there is not to be trusted. */
 	if (layout->n_bounds > HISTORY_BOUNDS_MAX)
 		layout->n_bounds = 0;
 	take_counters(status, &sample);
@@ -236,8 +250,10 @@ size_t history_n_samples(const struct history *history)
 void history_sample(const struct history *history, size_t i, struct history_sample *ret_sample)
 {
 	uint64_t taken = history->layout->taken;
+	/* Full, the oldest is in the place that is written next: taken mod HISTORY_SAMPLES. */
 	uint64_t first = taken < HISTORY_SAMPLES ? 0 : taken;
 
+	assert(i < HISTORY_SAMPLES);
 	*ret_sample = history->layout->samples[(first + i) % HISTORY_SAMPLES];
 	ret_sample->time_s = history_events_time(ret_sample->time_s);
 }
@@ -270,6 +286,7 @@ uint64_t history_failed(const struct history_sample *before, const struct histor
 {
 	uint64_t sum = 0;
 
+	/* Each by itself: one counter that has started anew must not hide what the others say. */
 	for (int i = HISTORY_REFUSED; i <= HISTORY_OTHER; i++)
 		sum += history_growth(before->value[i], now->value[i]);
 	return sum;
@@ -281,6 +298,7 @@ double history_connect_time(const struct history *history, const struct history_
 	double bounds[HISTORY_BOUNDS_MAX], all = 0, below = 0, lower = 0;
 	size_t n = history_bounds(history, bounds);
 
+	assert(share >= 0 && share <= 1);
 	for (size_t i = 0; i <= n; i++)
 		all += (double)history_growth(before->connect[i], now->connect[i]);
 	if (n == 0 || all <= 0)

@@ -5,6 +5,11 @@
  * 0, and what differs from the answer before is an event. It lives in an anonymous shared file of
  * fixed layout, so that it survives a reload as a descriptor; whatever another image, or a damaged
  * one, has written there is read without harm. One writer.
+ *
+ * The supervisor makes the file and keeps its descriptor (supervisor_observer); the observer is the
+ * one who takes samples and draws them. Samples are HISTORY_INTERVAL_S apart if whoever calls
+ * history_take() keeps to it; nothing here has a timer. Each says its own time, so one that is
+ * missing is a gap and no error.
  */
 #pragma once
 
@@ -39,16 +44,23 @@ enum history_value {
 };
 
 struct history_sample {
-	int64_t time_s; /* since 1970 */
-	uint64_t value[HISTORY_VALUES];
-	/* TCP connections to backends by the time they took: [i] at most history_bounds()[i]. */
+	int64_t time_s;			/* since 1970, of the wall clock; 0: not to be believed */
+	uint64_t value[HISTORY_VALUES]; /* enum history_value */
+	/*
+	 * TCP connections to backends by the time they took: [i] at most history_bounds()[i] and
+	 * more than the bound before; the one behind the last bound took longer than all. Totals,
+	 * too.
+	 */
 	uint64_t connect[HISTORY_BOUNDS_MAX + 1];
 };
 
 struct history;
 
-/* In a new file; or in that of fd, which stays the caller's. 0, or a negative errno;
- * history_open(): -EPROTO for a file of another layout. */
+/*
+ * In a new file; or in that of fd, which stays the caller's (it is duplicated). 0, or a negative
+ * errno and ret_history untouched; history_open(): -EPROTO for a file of another layout or size, or
+ * one that is not sealed against shrinking.
+ */
 int history_create(struct history **ret_history);
 int history_open(int fd, struct history **ret_history);
 /* Takes NULL. */
@@ -56,12 +68,18 @@ void history_close(struct history *history);
 /* Of its file, for those who come after; it stays the history's. */
 int history_fd(const struct history *history);
 
-/* A sample, and what is an event of it. */
+/*
+ * A sample, and what is an event of it. status: an answer to "status", which stays the caller's and
+ * is copied as far as it is needed; whatever it lacks, or has of another kind, counts as 0.
+ */
 void history_take(struct history *history, const json_t *status, int64_t now_s);
 /* The events alone: of an answer between two samples. */
 void history_note(struct history *history, const json_t *status, int64_t now_s);
 
-/* 0 is the oldest sample, and the newest event. Copies: others may write at any time. */
+/*
+ * 0 is the oldest sample, and the newest event; i must be below the number that there are. Copies:
+ * others may write at any time. Texts are UTF-8 and end, times are such that can be reckoned with.
+ */
 size_t history_n_samples(const struct history *history);
 void history_sample(const struct history *history, size_t i, struct history_sample *ret_sample);
 size_t history_n_events(const struct history *history);
@@ -74,6 +92,10 @@ size_t history_bounds(const struct history *history, double ret_bounds[HISTORY_B
 uint64_t history_growth(uint64_t before, uint64_t now);
 /* Flows that were accepted and then not served, between two samples. */
 uint64_t history_failed(const struct history_sample *before, const struct history_sample *now);
-/* The time that a share of the connections between two samples took at most; NaN without any. */
+/*
+ * The time in seconds that a share (0 to 1) of the connections between two samples took at most, as
+ * if those of one bucket were spread evenly in it; NaN without any. Of those that took longer than
+ * all bounds only that is known: the answer is the last bound then, and too small.
+ */
 double history_connect_time(const struct history *history, const struct history_sample *before,
 	const struct history_sample *now, double share);

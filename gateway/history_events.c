@@ -1,10 +1,21 @@
 #include "history_events.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
+/*
+ * Theory of operation
+ *
+ * Events are found by difference and are not reported by those to whom they happen: then no module
+ * needs to know of the history, a supervisor that was away for a while is seen through, and the
+ * list says the same as the counters. What is down and up again between two looks is missed.
+ *
+ * The list is an array, newest first, moved along by memmove: it is short. A repetition goes to the
+ * front and takes first time and count with it.
+ */
 #define TOGETHER_S 60 /* the same thing within this is one event */
 
 struct finder {
@@ -17,7 +28,11 @@ size_t history_events_n(const struct history_events *events)
 	return events->n <= HISTORY_EVENTS ? (size_t)events->n : HISTORY_EVENTS;
 }
 
-/* A text that was cut may end within a character. */
+/*
+ * A text that was cut may end within a character, and jansson refuses all of it then. Going back
+ * over continuation bytes (10xxxxxx) finds where the last one begins; if the text was not cut it is
+ * left alone.
+ */
 static void cut(char text[HISTORY_TEXT_MAX])
 {
 	size_t len = strnlen(text, HISTORY_TEXT_MAX - 1), start = len;
@@ -79,6 +94,7 @@ __attribute__((format(printf, 4, 5))) static void tell(const struct finder *find
 		event.first_s = events->list[at].first_s;
 		event.count += events->list[at].count;
 	}
+	assert(at < HISTORY_EVENTS);
 	memmove(&events->list[1], &events->list[0], at * sizeof(event));
 	events->list[0] = event;
 	events->n = at < n ? n : n + 1;
