@@ -43,6 +43,14 @@
  *
  * The table of nftables belongs to our socket, so the kernel takes it away when we are gone.
  * Packets that wait in the queue then are lost, and sent again by their clients a second later.
+ *
+ * Every packet that the queue gives gets exactly one verdict; each entry in PENDING is one that has
+ * none yet. Verdicts are gathered and sent at the end of each round of the loop, whoever gave them:
+ * a packet, an answer, a deadline.
+ *
+ * Workers are not trusted: an answer has to be for an entry that asks that very worker in this very
+ * epoch, or it is passed over. Nor are they waited for: questions that a full socket does not take
+ * are answered by ourselves, and their clients let in.
  */
 #define QUEUES_TRIED 16U
 #define QUEUE_BUFFER 4194304U
@@ -121,6 +129,7 @@ static void forget(struct holder *holder, struct hold_entry *entry)
 /* As if the client had never been held. */
 static void release(struct holder *holder, struct hold_entry *entry)
 {
+	assert(entry->state != HOLD_FREE);
 	if (entry->state == HOLD_PENDING) {
 		give_verdict(holder, entry->packet, true, 0);
 		hold_table_remember(&holder->table, entry, holder->loop.now_ms);
@@ -128,8 +137,13 @@ static void release(struct holder *holder, struct hold_entry *entry)
 	forget(holder, entry);
 }
 
+/*
+ * Accepted by the queue, with a mark that a later chain of the table turns into the refusal: a
+ * verdict of a queue can only let go on or drop.
+ */
 static void refuse(struct holder *holder, struct hold_entry *entry, enum nft_hold_refusal refusal)
 {
+	assert(entry->state == HOLD_PENDING);
 	count(holder, STATS_HOLD_REFUSED);
 	give_verdict(holder, entry->packet, true, NFT_HOLD_MARK_REFUSAL + (uint32_t)refusal);
 	forget(holder, entry);
@@ -194,6 +208,7 @@ static void ask_worker(struct holder *holder, struct hold_entry *entry)
 {
 	struct link *link = &holder->links[entry->worker];
 
+	assert(link->n_asks < HOLD_LINK_BATCH);
 	link->asks[link->n_asks++] = (struct hold_ask){
 		.seq = entry->seq,
 		.asked_ms = holder->loop.now_ms,
@@ -305,6 +320,7 @@ static void on_packets(struct loop_source *source, uint32_t events)
 
 static void let_in(struct holder *holder, struct hold_entry *entry)
 {
+	assert(entry->state == HOLD_PENDING);
 	give_verdict(holder, entry->packet, true, mark_of_worker(entry));
 	entry->state = HOLD_LET_IN;
 	loop_timer_set(&holder->loop, &entry->timer, holder->loop.now_ms + HOLDER_UNCOMING_MS);
@@ -365,7 +381,6 @@ static void on_link(struct loop_source *source, uint32_t events)
 				entry->worker == link->worker)
 				take_answer(holder, entry, (enum hold_answer)replies[i].answer);
 		}
-	flush_verdicts(holder);
 }
 
 /* ---- the supervisor ---- */
@@ -496,6 +511,7 @@ static int holder_start(struct holder *holder)
 		err = loop_add(&holder->loop, holder->queue.channel.fd, EPOLLIN, &holder->packets);
 	if (!err)
 		err = loop_add(&holder->loop, setup->channel_fd, EPOLLIN, &holder->channel);
+	/* Last, as the calls above are more than the filter lets pass. */
 	if (!err)
 		err = sandbox_drop_to_net_admin(setup->config->user);
 	return err ? err : sandbox_filter_holder();
@@ -521,6 +537,7 @@ static const char *remedy(int err)
 /* No new packets come; those that there are go on. */
 static void let_go(struct holder *holder)
 {
+	/* What came into the queue before the table went has to have its verdict, too. */
 	(void)nft_hold_remove(&holder->table_owner, holder->table_name);
 	on_packets(&holder->packets, EPOLLIN);
 	release_all(holder, holder->setup->n_workers);
@@ -536,6 +553,8 @@ int holder_run(const struct holder_setup *setup)
 		return EXIT_FAILURE;
 	holder->setup = setup;
 	holder->log = (struct ring_log){ .ring = setup->ring, .wake_fd = setup->ring_wake_fd };
+	/* Above all of an earlier holder's: "seen" in shared memory must not cover new questions.
+	 */
 	holder->seq = (uint64_t)setup->epoch << 32;
 	holder->table_owner.fd = holder->queue.channel.fd = -1;
 	ring_log_use(&holder->log);
@@ -548,8 +567,10 @@ int holder_run(const struct holder_setup *setup)
 	}
 	if (send(setup->channel_fd, &ready, 1, MSG_NOSIGNAL) != 1)
 		holder->ending = true;
-	while (!err && !holder->ending)
+	while (!err && !holder->ending) {
 		err = loop_run_once(&holder->loop, true);
+		flush_verdicts(holder);
+	}
 	let_go(holder);
 	/* Sockets, and what belongs to them, go with the process. */
 	return err ? EXIT_FAILURE : EXIT_SUCCESS;

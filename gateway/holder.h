@@ -4,6 +4,10 @@
  *
  * It has the packet queue and the table that leads packets there, asks workers, and does as they
  * answer. It keeps CAP_NET_ADMIN, as the kernel takes verdicts of nobody else, and nothing more.
+ *
+ * It is never needed for a client to get in: whenever it is gone, the kernel lets packets by
+ * (the table is its own, and its rules name the queue with bypass), and clients are served the
+ * ordinary way. So hold_keeper may kill it at any time.
  */
 #pragma once
 
@@ -36,17 +40,22 @@ struct holder_gone {
 #define HOLDER_UNSEEN_MS   500U
 #define HOLDER_UNCOMING_MS 6000U
 
+/* All of it is the caller's, and lives as long as the process. */
 struct holder_setup {
 	const struct config *config;
 	size_t n_workers;
-	const int *link_fds; /* one end for each worker */
-	int channel_fd;
-	uint32_t epoch; /* grows from one holder to the next */
+	const int *link_fds; /* one end for each worker (hold_link.h) */
+	int channel_fd;	     /* to the supervisor */
+	uint32_t epoch; /* grows from one holder to the next, so that late answers are told apart */
 	struct hold_shared *shared;
 	struct stats *stats;
 	struct ring *ring; /* log lines */
 	int ring_wake_fd;
 };
 
-/* Holds until told to end, or until the channel closes; the process's exit status. */
+/*
+ * Holds until told to end, or until the channel closes; the process's exit status:
+ * HOLDER_UNAVAILABLE if it can never work here and should not be started again. Everything is left
+ * to the end of the process, which must follow.
+ */
 int holder_run(const struct holder_setup *setup);

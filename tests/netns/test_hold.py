@@ -496,6 +496,21 @@ def test_workers_killed_or_stopped(site, start, number):
     assert daemon.stop() == 0
 
 
+def test_syn_that_comes_once(site, start):
+    """A client of a worker that does not answer is let in by the clock, without another packet's help."""
+    daemon = start(backends(SERVER4))
+    pids = workers_of(site, daemon)
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    with connecting(site, VIP6) as client:
+        site.client.run(["nft", "-f", "-"], stdin="""table inet once { chain output {
+            type filter hook output priority 0; tcp flags & (syn | ack) == syn drop; }; }""")
+        assert result(client, 20) == 0
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+    assert daemon.stop() == 0
+
+
 def test_without_rights(site, gateway):
     """The gateway says that it cannot hold anybody, and serves."""
     daemon = gateway(config=f"""run-directory = "{site.dir}/run"
