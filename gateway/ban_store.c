@@ -1,5 +1,6 @@
 #include "ban_store.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -9,6 +10,28 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/*
+ * Theory of operation
+ *
+ *   closed ──load: all is well──► appending ⇄ (one line a change)
+ *     │                              │ half a line, or too many lines that tell nothing
+ *     └──────write────► the whole in a new file, renamed into place ──► appending
+ *
+ * Two ways to write, as a ban should cost a line and not 65,536 of them, and as a file that only
+ * grows would not end. After any failure the file is not appended to again: the next change writes
+ * the whole, so a half line is never followed by others.
+ *
+ * The new file is synced before it is renamed, and the directory after that: at every moment, also
+ * of a crash of the machine, the name leads to a file that is whole, the old one or the new one. A
+ * line that was appended is safe from our own death at once, and from the machine's after
+ * ban_store_sync(), which the caller puts off so that a thousand bans a second are one write.
+ *
+ * The lock is on the directory, as the file itself is replaced. It is advisory, and goes with the
+ * descriptor: it keeps two gateways apart and nobody else.
+ *
+ * A file with flaws is never written over: somebody may want to mend it, and what was read of it
+ * holds meanwhile.
+ */
 #define FILE_MAX  ((off_t)64 * 1024 * 1024)
 #define NEW_FILE  BAN_STORE_FILE ".new"
 #define SPARE_MAX 1024U /* lines that tell nothing, beyond as many as tell something */
@@ -140,11 +163,17 @@ int ban_store_load(struct ban_store *store, const char *directory, struct ban_li
 	err = open_directory(store);
 	if (err)
 		return err == -ENOENT ? 0 : err;
+	/* Not to wait for a writer if it is a FIFO. */
 	fd = openat(store->dir_fd, BAN_STORE_FILE, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0)
-		return errno == ENOENT ? 0 : -errno;
-	err = load_file(store, fd, list, now_ms, ret_past);
-	close(fd);
+	if (fd >= 0) {
+		err = load_file(store, fd, list, now_ms, ret_past);
+		close(fd);
+	} else if (errno != ENOENT) {
+		err = -errno;
+	}
+	/* The lock goes, too, or it would be in the way of the next try. */
+	if (err)
+		ban_store_close(store);
 	return err;
 }
 
@@ -227,6 +256,7 @@ int ban_store_write(struct ban_store *store, const struct ban_list *list)
 		(void)unlinkat(store->dir_fd, NEW_FILE, 0);
 		return err;
 	}
+	/* What the directory says may still be lost; the file itself is whole under either name. */
 	(void)fsync(store->dir_fd);
 	if (store->fd >= 0)
 		close(store->fd);
@@ -242,8 +272,11 @@ int ban_store_append(struct ban_store *store, const char *line, const struct ban
 
 	if (store->fd < 0 || store->n_lines > 2 * list->n + SPARE_MAX)
 		return ban_store_write(store, list);
+	assert(line[0] && strchr(line, '\n') == line + strlen(line) - 1);
 	err = write_all(store->fd, line);
-	if (err) { /* there may be half a line now: the next one is a new file's */
+	/* There may be half a line now, which no other must follow: the next one is a new file's.
+	 */
+	if (err) {
 		close(store->fd);
 		store->fd = -1;
 		return err;

@@ -277,6 +277,26 @@ static void test_one_writes(void **state)
 	ban_store_close(&other);
 }
 
+/* What could not be read is read when that is mended: the store is not in its own way. */
+static void test_trouble_that_passes(void **state)
+{
+	const struct dir *dir = *state;
+	struct ban_list list = { 0 };
+	struct ban_store_past past;
+	struct ban_store store;
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/bans", dir->path);
+	assert_int_equal(symlink("bans", path), 0);
+	assert_int_equal(ban_store_load(&store, dir->path, &list, NOW, &past), -ELOOP);
+	assert_int_equal(unlink(path), 0);
+	write_file(dir, HEAD "{\"ban\":\"192.0.2.1\"}\n");
+	assert_int_equal(ban_store_load(&store, dir->path, &list, NOW, &past), 0);
+	assert_int_equal(list.n, 1);
+	ban_store_close(&store);
+	ban_list_clear(&list);
+}
+
 static void test_directory_is_made(void **state)
 {
 	struct dir *dir = *state;
@@ -326,6 +346,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_changes_are_lines, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lines_that_tell_nothing_go, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_one_writes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_trouble_that_passes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_directory_is_made, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_what_is_no_file, setup, teardown),
 	};
