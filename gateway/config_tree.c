@@ -17,6 +17,13 @@
  * Two passes, each of which ends the work with the first mistake it finds. config_scan looks at
  * braces, quotes and repetitions, where sections begin, and takes the comments out. libconfuse
  * parses what is left, with every value a string, and on_value() notes the line of each.
+ *
+ * libconfuse alone would do to read a file, and does not do to tell somebody what is wrong with it:
+ * it forgets the line of an option once it has read on, and words its errors for programmers. So
+ * values stay text until the walk asks for them by name, together with their line; on_error() finds
+ * out by its formats what is meant, and says what would be right.
+ *
+ * Of each file only the first mistake is told: what follows one is often none.
  */
 
 /* Where the nth value of an option stands. */
@@ -184,190 +191,194 @@ int config_tree_line_of(const struct config_tree *tree, cfg_t *cfg, const char *
 	return config_tree_line_of_nth(tree, cfg, name, 0);
 }
 
-/* The schema: every value a string, judged by the walk. */
+/*
+ * The schema: every value is a string without a default, judged by the walk, which knows by that
+ * what was written. TEXTS may have several; of TITLED sections there may be several, by their
+ * titles.
+ */
+#define TEXT(name)	    CFG_STR(name, NULL, CFGF_NODEFAULT)
+#define TEXTS(name)	    CFG_STR_LIST(name, NULL, CFGF_NODEFAULT)
+#define SECTION(name, opts) CFG_SEC(name, opts, CFGF_NODEFAULT)
+#define TITLED(name, opts)  CFG_SEC(name, opts, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES)
+
+/* What both "connections" of TCP and "sessions" of UDP may be limited by (struct config_limits). */
+#define LIMITS                                                              \
+	TEXT("max"), TEXT("per-client"), TEXT("per-address"), TEXT("rate"), \
+		TEXT("rate-per-client"), TEXT("rate-per-address")
+
 static cfg_opt_t timeouts_opts[] = {
-	CFG_STR("connect", NULL, CFGF_NODEFAULT),
-	CFG_STR("idle", NULL, CFGF_NODEFAULT),
-	CFG_STR("connect-total", NULL, CFGF_NODEFAULT),
-	CFG_STR("half-closed", NULL, CFGF_NODEFAULT),
-	CFG_STR("dead-peer", NULL, CFGF_NODEFAULT),
-	CFG_STR("unanswered", NULL, CFGF_NODEFAULT),
+	TEXT("connect"),
+	TEXT("idle"),
+	TEXT("connect-total"),
+	TEXT("half-closed"),
+	TEXT("dead-peer"),
+	TEXT("unanswered"),
 	CFG_END(),
 };
 
 static cfg_opt_t sessions_opts[] = {
-	CFG_STR("when-full", NULL, CFGF_NODEFAULT),
-	CFG_STR("max", NULL, CFGF_NODEFAULT),
-	CFG_STR("per-client", NULL, CFGF_NODEFAULT),
-	CFG_STR("per-address", NULL, CFGF_NODEFAULT),
-	CFG_STR("rate", NULL, CFGF_NODEFAULT),
-	CFG_STR("rate-per-client", NULL, CFGF_NODEFAULT),
-	CFG_STR("rate-per-address", NULL, CFGF_NODEFAULT),
+	TEXT("when-full"),
+	LIMITS,
 	CFG_END(),
 };
 
 static cfg_opt_t clients_opts[] = {
-	CFG_STR_LIST("allow", NULL, CFGF_NODEFAULT),
-	CFG_STR_LIST("deny", NULL, CFGF_NODEFAULT),
-	CFG_STR("allow-file", NULL, CFGF_NODEFAULT),
-	CFG_STR("deny-file", NULL, CFGF_NODEFAULT),
+	TEXTS("allow"),
+	TEXTS("deny"),
+	TEXT("allow-file"),
+	TEXT("deny-file"),
 	CFG_END(),
 };
 
 static cfg_opt_t connections_opts[] = {
-	CFG_STR("max", NULL, CFGF_NODEFAULT),
-	CFG_STR("per-client", NULL, CFGF_NODEFAULT),
-	CFG_STR("per-address", NULL, CFGF_NODEFAULT),
-	CFG_STR("rate", NULL, CFGF_NODEFAULT),
-	CFG_STR("rate-per-client", NULL, CFGF_NODEFAULT),
-	CFG_STR("rate-per-address", NULL, CFGF_NODEFAULT),
+	LIMITS,
 	CFG_END(),
 };
 
 static cfg_opt_t accept_proxy_opts[] = {
-	CFG_STR_LIST("from", NULL, CFGF_NODEFAULT),
-	CFG_STR("timeout", NULL, CFGF_NODEFAULT),
+	TEXTS("from"),
+	TEXT("timeout"),
 	CFG_END(),
 };
 
 static cfg_opt_t custom_opts[] = {
-	CFG_STR("value", NULL, CFGF_NODEFAULT),
+	TEXT("value"),
 	CFG_END(),
 };
 
 static cfg_opt_t tlv_opts[] = {
-	CFG_STR("crc32c", NULL, CFGF_NODEFAULT),
-	CFG_STR("unique-id", NULL, CFGF_NODEFAULT),
-	CFG_STR_LIST("pass", NULL, CFGF_NODEFAULT),
-	CFG_SEC("custom", custom_opts, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
+	TEXT("crc32c"),
+	TEXT("unique-id"),
+	TEXTS("pass"),
+	TITLED("custom", custom_opts),
 	CFG_END(),
 };
 
 static cfg_opt_t listener_opts[] = {
-	CFG_STR_LIST("bind", NULL, CFGF_NODEFAULT),
-	CFG_STR("protocol", NULL, CFGF_NODEFAULT),
-	CFG_STR("pool", NULL, CFGF_NODEFAULT),
-	CFG_STR("backend", NULL, CFGF_NODEFAULT),
-	CFG_STR_LIST("allow", NULL, CFGF_NODEFAULT),
-	CFG_STR("identity", NULL, CFGF_NODEFAULT),
-	CFG_STR("identity-ipv6", NULL, CFGF_NODEFAULT),
-	CFG_STR("v6only", NULL, CFGF_NODEFAULT),
-	CFG_STR("backlog", NULL, CFGF_NODEFAULT),
-	CFG_STR("refuse", NULL, CFGF_NODEFAULT),
-	CFG_STR("oversize", NULL, CFGF_NODEFAULT),
-	CFG_STR("receive-buffer", NULL, CFGF_NODEFAULT),
-	CFG_SEC("timeouts", timeouts_opts, CFGF_NODEFAULT),
-	CFG_SEC("sessions", sessions_opts, CFGF_NODEFAULT),
-	CFG_SEC("connections", connections_opts, CFGF_NODEFAULT),
-	CFG_SEC("clients", clients_opts, CFGF_NODEFAULT),
-	CFG_STR("accept", NULL, CFGF_NODEFAULT),
-	CFG_SEC("accept-proxy", accept_proxy_opts, CFGF_NODEFAULT),
-	CFG_SEC("tlv", tlv_opts, CFGF_NODEFAULT),
+	TEXTS("bind"),
+	TEXT("protocol"),
+	TEXT("pool"),
+	TEXT("backend"),
+	TEXTS("allow"),
+	TEXT("identity"),
+	TEXT("identity-ipv6"),
+	TEXT("v6only"),
+	TEXT("backlog"),
+	TEXT("refuse"),
+	TEXT("oversize"),
+	TEXT("receive-buffer"),
+	SECTION("timeouts", timeouts_opts),
+	SECTION("sessions", sessions_opts),
+	SECTION("connections", connections_opts),
+	SECTION("clients", clients_opts),
+	TEXT("accept"),
+	SECTION("accept-proxy", accept_proxy_opts),
+	SECTION("tlv", tlv_opts),
 	CFG_END(),
 };
 
 static cfg_opt_t backend_opts[] = {
-	CFG_STR("weight", NULL, CFGF_NODEFAULT),
-	CFG_STR("backup", NULL, CFGF_NODEFAULT),
-	CFG_STR("max-connections", NULL, CFGF_NODEFAULT),
-	CFG_STR("addresses", NULL, CFGF_NODEFAULT),
+	TEXT("weight"),
+	TEXT("backup"),
+	TEXT("max-connections"),
+	TEXT("addresses"),
 	CFG_END(),
 };
 
 static cfg_opt_t check_opts[] = {
-	CFG_STR("type", NULL, CFGF_NODEFAULT),
-	CFG_STR("interval", NULL, CFGF_NODEFAULT),
-	CFG_STR("timeout", NULL, CFGF_NODEFAULT),
-	CFG_STR("rise", NULL, CFGF_NODEFAULT),
-	CFG_STR("fall", NULL, CFGF_NODEFAULT),
-	CFG_STR("port", NULL, CFGF_NODEFAULT),
-	CFG_STR("source", NULL, CFGF_NODEFAULT),
-	CFG_STR("header", NULL, CFGF_NODEFAULT),
-	CFG_STR("method", NULL, CFGF_NODEFAULT),
-	CFG_STR("path", NULL, CFGF_NODEFAULT),
-	CFG_STR("host", NULL, CFGF_NODEFAULT),
-	CFG_STR("status", NULL, CFGF_NODEFAULT),
-	CFG_STR("send", NULL, CFGF_NODEFAULT),
-	CFG_STR("expect", NULL, CFGF_NODEFAULT),
+	TEXT("type"),
+	TEXT("interval"),
+	TEXT("timeout"),
+	TEXT("rise"),
+	TEXT("fall"),
+	TEXT("port"),
+	TEXT("source"),
+	TEXT("header"),
+	TEXT("method"),
+	TEXT("path"),
+	TEXT("host"),
+	TEXT("status"),
+	TEXT("send"),
+	TEXT("expect"),
 	CFG_END(),
 };
 
 static cfg_opt_t pool_opts[] = {
-	CFG_STR("balance", NULL, CFGF_NODEFAULT),
-	CFG_STR("hash", NULL, CFGF_NODEFAULT),
-	CFG_STR("attempts", NULL, CFGF_NODEFAULT),
-	CFG_STR("circuit-failures", NULL, CFGF_NODEFAULT),
-	CFG_STR("circuit-time", NULL, CFGF_NODEFAULT),
-	CFG_STR("slow-start", NULL, CFGF_NODEFAULT),
-	CFG_STR("max-connections", NULL, CFGF_NODEFAULT),
-	CFG_STR("header-max", NULL, CFGF_NODEFAULT),
-	CFG_STR_LIST("source", NULL, CFGF_NODEFAULT),
-	CFG_SEC("backend", backend_opts, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
-	CFG_SEC("check", check_opts, CFGF_NODEFAULT),
+	TEXT("balance"),
+	TEXT("hash"),
+	TEXT("attempts"),
+	TEXT("circuit-failures"),
+	TEXT("circuit-time"),
+	TEXT("slow-start"),
+	TEXT("max-connections"),
+	TEXT("header-max"),
+	TEXTS("source"),
+	TITLED("backend", backend_opts),
+	SECTION("check", check_opts),
 	CFG_END(),
 };
 
 static cfg_opt_t network_opts[] = {
-	CFG_STR("interface", NULL, CFGF_NODEFAULT),
-	CFG_STR_LIST("address", NULL, CFGF_NODEFAULT),
-	CFG_STR("source-interface", NULL, CFGF_NODEFAULT),
-	CFG_STR_LIST("source", NULL, CFGF_NODEFAULT),
-	CFG_STR("keep", NULL, CFGF_NODEFAULT),
-	CFG_STR("notrack", NULL, CFGF_NODEFAULT),
-	CFG_STR("table", NULL, CFGF_NODEFAULT),
-	CFG_STR("priority", NULL, CFGF_NODEFAULT),
-	CFG_STR("mark", NULL, CFGF_NODEFAULT),
-	CFG_STR("receive-buffer", NULL, CFGF_NODEFAULT),
+	TEXT("interface"),
+	TEXTS("address"),
+	TEXT("source-interface"),
+	TEXTS("source"),
+	TEXT("keep"),
+	TEXT("notrack"),
+	TEXT("table"),
+	TEXT("priority"),
+	TEXT("mark"),
+	TEXT("receive-buffer"),
 	CFG_END(),
 };
 
 static cfg_opt_t resolve_opts[] = {
-	CFG_STR_LIST("servers", NULL, CFGF_NODEFAULT),
-	CFG_STR("interval-min", NULL, CFGF_NODEFAULT),
-	CFG_STR("interval-max", NULL, CFGF_NODEFAULT),
-	CFG_STR("timeout", NULL, CFGF_NODEFAULT),
-	CFG_STR("attempts", NULL, CFGF_NODEFAULT),
-	CFG_STR("hold", NULL, CFGF_NODEFAULT),
+	TEXTS("servers"),
+	TEXT("interval-min"),
+	TEXT("interval-max"),
+	TEXT("timeout"),
+	TEXT("attempts"),
+	TEXT("hold"),
 	CFG_END(),
 };
 
 static cfg_opt_t who_opts[] = {
-	CFG_STR("keep", NULL, CFGF_NODEFAULT),
-	CFG_STR("entries", NULL, CFGF_NODEFAULT),
+	TEXT("keep"),
+	TEXT("entries"),
 	CFG_END(),
 };
 
 static cfg_opt_t hold_opts[] = {
-	CFG_STR("max", NULL, CFGF_NODEFAULT),
-	CFG_STR("max-per-backend", NULL, CFGF_NODEFAULT),
-	CFG_STR("max-per-client", NULL, CFGF_NODEFAULT),
-	CFG_STR("queue", NULL, CFGF_NODEFAULT),
+	TEXT("max"),
+	TEXT("max-per-backend"),
+	TEXT("max-per-client"),
+	TEXT("queue"),
 	CFG_END(),
 };
 
 static cfg_opt_t metrics_opts[] = {
-	CFG_STR_LIST("listen", NULL, CFGF_NODEFAULT),
+	TEXTS("listen"),
 	CFG_END(),
 };
 
 static cfg_opt_t root_opts[] = {
-	CFG_STR("workers", NULL, CFGF_NODEFAULT),
-	CFG_STR("drain", NULL, CFGF_NODEFAULT),
-	CFG_STR("max-flows", NULL, CFGF_NODEFAULT),
-	CFG_STR("user", NULL, CFGF_NODEFAULT),
-	CFG_STR("run-directory", NULL, CFGF_NODEFAULT),
-	CFG_STR("control-group", NULL, CFGF_NODEFAULT),
-	CFG_STR("state-directory", NULL, CFGF_NODEFAULT),
-	CFG_STR("log", NULL, CFGF_NODEFAULT),
-	CFG_STR("log-level", NULL, CFGF_NODEFAULT),
-	CFG_STR("access-log", NULL, CFGF_NODEFAULT),
-	CFG_SEC("hold", hold_opts, CFGF_NODEFAULT),
-	CFG_SEC("who", who_opts, CFGF_NODEFAULT),
-	CFG_SEC("metrics", metrics_opts, CFGF_NODEFAULT),
-	CFG_SEC("network", network_opts, CFGF_NODEFAULT),
-	CFG_SEC("resolve", resolve_opts, CFGF_NODEFAULT),
-	CFG_SEC("listener", listener_opts, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
-	CFG_SEC("pool", pool_opts, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
+	TEXT("workers"),
+	TEXT("drain"),
+	TEXT("max-flows"),
+	TEXT("user"),
+	TEXT("run-directory"),
+	TEXT("control-group"),
+	TEXT("state-directory"),
+	TEXT("log"),
+	TEXT("log-level"),
+	TEXT("access-log"),
+	SECTION("hold", hold_opts),
+	SECTION("who", who_opts),
+	SECTION("metrics", metrics_opts),
+	SECTION("network", network_opts),
+	SECTION("resolve", resolve_opts),
+	TITLED("listener", listener_opts),
+	TITLED("pool", pool_opts),
 	CFG_END(),
 };
 
@@ -392,14 +403,23 @@ static const char *section_with(const char *name)
 	return NULL;
 }
 
-/* Has on_value() called for every option; path ends in "|" below the root. */
+/*
+ * Has on_value() called for every option of a section and of those within; path is the section's,
+ * "" or ending in "|". libconfuse keeps the callback by path, for all sections that are to come.
+ */
 static void watch_options(cfg_t *cfg, const char *path, const cfg_opt_t *opts)
 {
 	char name[64];
 
 	for (; opts->name; opts++) {
-		snprintf(name, sizeof(name), "%s%s", path, opts->name);
-		if (opts->type != CFGT_SEC)
+		bool section = opts->type == CFGT_SEC;
+		int len = snprintf(
+			name, sizeof(name), "%s%s%s", path, opts->name, section ? "|" : "");
+
+		assert(len > 0 && (size_t)len < sizeof(name));
+		if (section)
+			watch_options(cfg, name, opts->subopts);
+		else
 			cfg_set_validate_func(cfg, name, on_value);
 	}
 }
@@ -414,22 +434,6 @@ static cfg_t *make_parser(const char *name)
 	cfg->filename = strdup(name);
 	cfg_set_error_function(cfg, on_error);
 	watch_options(cfg, "", root_opts);
-	watch_options(cfg, "hold|", hold_opts);
-	watch_options(cfg, "who|", who_opts);
-	watch_options(cfg, "metrics|", metrics_opts);
-	watch_options(cfg, "network|", network_opts);
-	watch_options(cfg, "resolve|", resolve_opts);
-	watch_options(cfg, "listener|", listener_opts);
-	watch_options(cfg, "listener|timeouts|", timeouts_opts);
-	watch_options(cfg, "listener|sessions|", sessions_opts);
-	watch_options(cfg, "listener|connections|", connections_opts);
-	watch_options(cfg, "listener|clients|", clients_opts);
-	watch_options(cfg, "listener|accept-proxy|", accept_proxy_opts);
-	watch_options(cfg, "listener|tlv|", tlv_opts);
-	watch_options(cfg, "listener|tlv|custom|", custom_opts);
-	watch_options(cfg, "pool|", pool_opts);
-	watch_options(cfg, "pool|backend|", backend_opts);
-	watch_options(cfg, "pool|check|", check_opts);
 	return cfg;
 }
 
