@@ -26,13 +26,18 @@ struct ban_file_flaws {
 };
 
 /*
- * Adds what the text tells to the list. What makes no sense is passed over and told in ret_flaws.
- * 0 or -ENOMEM.
+ * Adds what the text tells to the list; len bytes, no NUL is needed. What makes no sense is passed
+ * over and told in ret_flaws, so that one bad line does not let in all who are banned in the
+ * others. Bans that have ended are added, too, and expire as any other. 0; or -ENOMEM, ret_flaws is
+ * untouched then, and the list has what came before.
  */
 int ban_file_parse(const char *text, size_t len, struct ban_list *list, uint64_t now_ms,
 	struct ban_file_flaws *ret_flaws);
 
-/* Lines with their newline, to be freed; NULL: no memory. */
+/*
+ * Lines with their newline, to be freed; NULL: no memory. What is written can be read by
+ * ban_file_parse(), and says the same.
+ */
 char *ban_file_head(void);
 char *ban_file_ban(const struct ban *ban);
 /* The same with a reason of its own. */

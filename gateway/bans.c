@@ -1,5 +1,6 @@
 #include "bans.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +30,13 @@
  * together. Who is to be let in again is so at once.
  *
  * A line that could not be written makes the whole file due, and that is tried again and again.
+ *
+ * A file that could not even be read ("unreadable") is never written over: bans of this run hold,
+ * in memory only, and it is read again every WRITE_AGAIN_MS until that works. Then both are one
+ * list.
+ *
+ * Times are compared with the wall clock as it is; that it was set is noticed by comparing it with
+ * the monotonic one, and then the table, in which the kernel counts down by itself, is made anew.
  */
 #define LOOK_MS	       5000U
 #define SYNC_MS	       1000U
@@ -269,8 +277,10 @@ static int expire(struct bans *bans, uint64_t now, struct ban_changes *changes)
 /* 0: the table has it; or why not. */
 static int apply(struct bans *bans, struct ban_changes *changes, int err)
 {
+	assert(bans->guard && bans->lists);
 	if (err || changes->n_add || changes->n_remove)
 		renew_list(bans, err || changes->n_remove);
+	/* By how much the table differs is not known then: all of it is put anew. */
 	if (err == -ENOMEM || bans->clock_was_set)
 		err = guard_renew(bans->guard);
 	else
@@ -363,6 +373,7 @@ static int run_ban(
 	if (!ban_list_reason_is_fine(reason))
 		return control_fail(error, -EINVAL, CONTROL_BAD_ARGUMENT,
 			"reason: write up to %u bytes without control characters", BAN_REASON_MAX);
+	/* First what has ended: it must make room, and not cover the new one. */
 	err = expire(bans, now, &changes);
 	if (!err)
 		err = ban_list_put(&bans->list, &ban, reason, now, &changes);
@@ -499,6 +510,7 @@ struct bans *bans_new(struct loop *loop, const struct config *config)
 		try_again(bans, err);
 	else if (bans->write_due)
 		loop_timer_set(loop, &bans->write, loop->now_ms);
+	/* There is no table yet that these changes would concern. */
 	(void)expire(bans, now_ms(), &changes);
 	ban_changes_clear(&changes);
 	if (bans->list.n > 0)
@@ -514,6 +526,7 @@ const struct ban_list *bans_list(const struct bans *bans)
 void bans_start(
 	struct bans *bans, struct guard *guard, struct list_keeper *lists, struct control *control)
 {
+	assert(!bans->guard && !bans->lists);
 	bans->guard = guard;
 	bans->lists = lists;
 	/* Before the first client comes. */

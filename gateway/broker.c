@@ -54,6 +54,7 @@ int broker_send(int channel_fd, char message)
 
 void broker_stock_add(struct broker_stock *stock, const int *fds, size_t n)
 {
+	assert(stock->n <= BROKER_STOCK_MAX);
 	for (size_t i = 0; i < n; i++)
 		if (stock->n < BROKER_STOCK_MAX)
 			stock->fds[stock->n++] = fds[i];

@@ -5,6 +5,10 @@
  * address (IP_TRANSPARENT). It asks for more over its channel before the stock is empty; the
  * supervisor makes a batch and passes it with SCM_RIGHTS. The supervisor makes this one kind of
  * socket, and only if the configuration has use for it.
+ *
+ * Why a stock and not a question for each connection: the answer would be a round trip through two
+ * processes in front of each connect(). Why the supervisor does not bind them as well: then it
+ * would act on addresses that a worker, which talks to strangers, names.
  */
 #pragma once
 
@@ -28,10 +32,12 @@ int broker_send(int channel_fd, char message);
 
 /* ---- in a worker ---- */
 
+/* All zero at first. Used from the end, so that what is left over stays in front. */
 struct broker_stock {
-	int fds[BROKER_STOCK_MAX];
+	int fds[BROKER_STOCK_MAX]; /* n of them: TCP, IPv4, nonblocking, IP_TRANSPARENT, not bound
+				    */
 	size_t n;
-	bool asked; /* a batch is on its way */
+	bool asked; /* a batch is on its way; set and cleared by the worker */
 };
 
 /* A batch has come; what is more than it holds is closed. */

@@ -1,5 +1,6 @@
 #include "checker.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -27,14 +28,20 @@
  *
  * A backend that has another address is another one: what is under way ends without a verdict, and
  * the new one is checked at once. Where there is no address there is no check.
+ *
+ * Invariant: fd is -1 and answer NULL in RESTING, and only then; answer is there in READING only.
+ *
+ * The checker is the only one who brings a backend up or down for its checks; drains and circuits
+ * are other words of pool_state, so it needs not know of them, and what they say outlives its
+ * verdict.
  */
 #define EVENTS (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
 
 enum check_phase { RESTING, CONNECTING, READING };
 
 struct check {
-	struct loop_source source;
-	struct timer timer;
+	struct loop_source source; /* of fd */
+	struct timer timer;	   /* RESTING: the next check; else the end of this one */
 	struct checker *checker;
 	size_t pool, backend;
 	struct sockaddr_any addr; /* of the backend; family 0: it has none */
@@ -111,6 +118,7 @@ static void change(struct check *check, bool up, const char *reason)
 	struct checker *checker = check->checker;
 	char text[SOCKADDR_TEXT_MAX];
 
+	assert(sockaddr_family(&check->addr) == AF_INET);
 	check->up = up;
 	check->run = 0;
 	checker->changed++;
@@ -128,6 +136,7 @@ static void conclude(struct check *check, bool pass, const char *reason)
 	const struct config_check *config = &pool_of(check)->check;
 	struct checker *checker = check->checker;
 
+	assert(check->phase != RESTING);
 	checker->passed += pass;
 	checker->failed += !pass;
 	if (check->known && pass == check->up)
@@ -152,8 +161,10 @@ static void give_up(struct check *check, int err)
 	rest(check);
 }
 
+/* error: positive. EADDRNOTAVAIL and EADDRINUSE: no source port, or "source" is not ours. */
 static void conclude_error(struct check *check, int error)
 {
+	assert(error > 0);
 	switch (error) {
 	case EMFILE:
 	case ENFILE:
@@ -244,8 +255,11 @@ static void on_event(struct loop_source *source, uint32_t events)
 	socklen_t len = sizeof(int);
 	int error = 0;
 
+	/* Its socket was closed in the same batch. */
 	if (check->phase == RESTING)
 		return;
+	/* A refusal is told once: who asks for SO_ERROR has it, and recv() would know nothing more.
+	 */
 	if ((events & EPOLLERR) && getsockopt(check->fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 &&
 		error) {
 		conclude_error(check, error);
@@ -296,6 +310,7 @@ static void on_due(struct timer *timer)
 		conclude(check, false, "it does not answer");
 		break;
 	case READING:
+		/* What has come may do: a server that keeps the connection open never ends it. */
 		judge(check, true);
 		break;
 	}
@@ -310,6 +325,7 @@ static struct check *find_check(const struct checker *checker, size_t pool, size
 
 	if (!checker->config->pools[pool].check.type)
 		return NULL;
+	assert(backend < checker->config->pools[pool].n_backends);
 	for (size_t i = 0; i < pool; i++)
 		n += checker->config->pools[i].check.type ? checker->config->pools[i].n_backends
 							  : 0;

@@ -2,7 +2,9 @@
  * checker - asks the backends of all pools with a "check", again and again, and says in pool_state
  * which are up.
  *
- * The supervisor's. The workers see a change at once, and without a lock.
+ * The supervisor's, in its loop: nothing waits, and a check costs a socket while it lasts. The
+ * workers see a change at once, and without a lock. A pool without "check" is not touched; its
+ * backends are up unless it is known better (circuit, orders, names).
  */
 #pragma once
 
@@ -15,7 +17,9 @@ struct checker;
 
 /*
  * Begins. The first three must outlive it. Backends that were down according to the estate, if
- * there is one, are down until a check has found them up. 0 or -ENOMEM.
+ * there is one, are down until a check has found them up; they go by pool and address, whatever
+ * their place. The first checks are spread over a tenth of the interval. 0 or -ENOMEM, and
+ * ret_checker is untouched.
  */
 int checker_start(struct loop *loop, const struct config *config, struct pool_state *state,
 	const struct estate *estate, struct checker **ret_checker);

@@ -10,6 +10,12 @@
 
 #include "log.h"
 
+/*
+ * Two deaths in a row that come soon after the start are no accident (a seccomp rule, a broken
+ * library): each doubles the delay, up to ten seconds, so that a gateway which cannot work does not
+ * take the machine with it. The first restart is at once: a lone crash should cost as little as may
+ * be.
+ */
 #define BACKOFF_MIN_MS 100U
 #define BACKOFF_MAX_MS 10000U
 #define STABLE_MS      10000U /* one that lived so long starts over with the least delay */
@@ -29,9 +35,11 @@ int child_start(struct child *child)
 	pid_t pid;
 
 	assert(child->pid == 0);
+	assert(child->channel_fd < 0);
 	loop_timer_cancel(child->loop, &child->restart);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
 		return -errno;
+	/* Before the fork: what may fail fails while there is no process to take back. */
 	err = loop_add(child->loop, fds[0], EPOLLIN, &child->source);
 	pid = err ? -1 : fork();
 	if (pid < 0) {
@@ -71,6 +79,7 @@ void child_replace(struct child *child)
 {
 	struct loop *loop = child->loop;
 
+	assert(child->pid == 0);
 	if (loop->now_ms - child->started_ms >= STABLE_MS)
 		child->backoff_ms = 0;
 	if (child->backoff_ms == 0) {

@@ -1,5 +1,6 @@
 #include "client_lists.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,11 @@
  * one and looks again. Until then it may read anything, which leads to no place beyond the half.
  *
  * What does not hold any more is given back to the kernel at once.
+ *
+ * It is a seqlock whose writer never makes readers wait: while one half is written the other one
+ * holds. A reader would have to sleep through two replacements to see its half written at all. All
+ * words are read and written as atomics, as the two may meet; the fences order them against the
+ * generation.
  */
 struct table {
 	uint64_t first, n; /* of the half's ranges; n 0: no list */
@@ -108,11 +114,15 @@ int client_lists_publish(struct client_lists *lists, const struct prefix_ranges 
 		n += parts[i].n6 + parts[i].n4;
 	if (n > lists->capacity)
 		return -ENOSPC;
+	/* The half that is written, and never the one that holds. */
+	assert(table != table_of(lists, generation - 1));
 	for (size_t i = 0; i < lists->n_lists; i++) {
 		put(table++, ranges, &at, parts[i].v6, parts[i].n6);
 		put(table++, ranges, &at, parts[i].v4, parts[i].n4);
 	}
+	assert(at == n);
 	__atomic_store_n(lists->generation, generation, __ATOMIC_SEQ_CST);
+	/* The pages read as zeros then: to who is late in there, "no list", and he looks again. */
 	(void)madvise(table_of(lists, generation + 1), lists->half_size, MADV_REMOVE);
 	return 0;
 }
@@ -140,6 +150,7 @@ static bool allows(const struct client_lists *lists, size_t list, const struct s
 enum client_lists_verdict client_lists_judge(
 	const struct client_lists *lists, size_t listener, const struct sockaddr_any *client)
 {
+	assert(listener < lists->n_lists - 1);
 	if (!allows(lists, lists->n_lists - 1, client))
 		return CLIENT_LISTS_BANNED;
 	return allows(lists, listener, client) ? CLIENT_LISTS_ALLOWED : CLIENT_LISTS_DENIED;

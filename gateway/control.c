@@ -37,6 +37,14 @@
  *
  * The lock on the directory, held by its descriptor, says who owns the socket in it: it is gone
  * with its process, however that ends, and what it leaves behind is replaced.
+ *
+ * Invariants: a slot is in use just if its fd is not -1, and then it is in the list "silent";
+ * n_clients and n_readers count those; "queued" is the sum of the lengths of all answers that are
+ * not wholly sent. Buffers are part of the slots: with one request of the greatest length in each
+ * of them, nothing more has to be had.
+ *
+ * Why commands are answered at once, and not by a thread or a process of their own: what they tell
+ * and change is the supervisor's own memory. What takes long (a reload) they only begin.
  */
 #define LISTEN_BACKLOG 256
 
@@ -138,6 +146,7 @@ void control_add(struct control *control, const struct control_command *command)
 	control->commands[control->n_commands++] = *command;
 }
 
+/* The supervisor's user, and not 0 alone: under systemd it is never root. */
 static bool may_write(uid_t uid)
 {
 	return uid == 0 || uid == geteuid();
@@ -177,6 +186,7 @@ static int run_request(const struct client *client, const struct control_request
 
 static void drop_answer(struct client *client)
 {
+	assert(!client->answer || client->control->queued >= client->answer_len);
 	client->control->queued -= client->answer ? client->answer_len : 0;
 	free(client->answer);
 	client->answer = NULL;
@@ -184,6 +194,7 @@ static void drop_answer(struct client *client)
 
 static void set_answer(struct client *client, char *answer, size_t len)
 {
+	assert(!client->answer); /* one at a time */
 	client->answer = answer;
 	client->answer_len = len;
 	client->answer_sent = 0;
@@ -213,6 +224,7 @@ static void answer_result(struct client *client, json_t *result)
 	size_t len = 0;
 	char *answer = control_answer(result, &len);
 
+	/* Errors are not counted against the room: they are short, and so each has an answer. */
 	if (answer && control->queued + len <= CONTROL_QUEUED_MAX) {
 		set_answer(client, answer, len);
 		return;
@@ -309,6 +321,8 @@ static void client_close(struct client *client)
 {
 	struct control *control = client->control;
 
+	assert(client->fd >= 0 && control->n_clients > 0);
+	assert(may_write(client->uid) || control->n_readers > 0);
 	drop_answer(client);
 	close(client->fd);
 	client->fd = -1;
@@ -350,11 +364,15 @@ static bool client_send(struct client *client)
 /* False: the connection is gone. */
 static bool client_receive(struct client *client)
 {
-	ssize_t n = recv(client->fd, client->buf + client->held, sizeof(client->buf) - client->held,
+	ssize_t n;
+
+	assert(client->held < sizeof(client->buf));
+	n = recv(client->fd, client->buf + client->held, sizeof(client->buf) - client->held,
 		MSG_DONTWAIT);
 
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR;
+	/* There was room, or what is held would have been a line or too long: so 0 is the end. */
 	client->held += (size_t)n;
 	client->ended = n == 0;
 	return true;
@@ -372,6 +390,7 @@ static size_t line_length(const struct client *client)
 
 static void client_drop_line(struct client *client, size_t len)
 {
+	assert(len <= client->held);
 	client->held -= len;
 	memmove(client->buf, client->buf + len, client->held);
 }
@@ -413,6 +432,7 @@ static void on_client(struct loop_source *source, uint32_t events)
 	bool there;
 
 	(void)events;
+	/* Closed in this batch, by somebody else's request (find_room_for_reader). */
 	if (client->fd < 0)
 		return;
 	if (client->answer)
@@ -505,7 +525,7 @@ static void client_new(struct control *control, int fd)
 		return;
 	}
 	client = free_slot(control);
-	assert(client);
+	assert(client); /* on_listener() does not accept when it is full */
 	if (loop_add(control->loop, fd, EPOLLIN, &client->source) < 0) {
 		close(fd);
 		return;
@@ -543,6 +563,7 @@ static void on_listener(struct loop_source *source, uint32_t events)
 		pause_listening(control);
 		return;
 	}
+	/* One in a batch: a crowd at the door takes turns with everything else. */
 	fd = accept4(control->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd >= 0)
 		client_new(control, fd);
@@ -610,6 +631,8 @@ static int own_directory(const char *path, int *ret_fd)
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
+	/* Of the open directory and not of a file in it: nothing is left that could be in the way.
+	 */
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		err = errno == EWOULDBLOCK ? -EADDRINUSE : -errno;
 		close(fd);
@@ -633,7 +656,10 @@ static void give_to_group(int dir_fd, const char *group)
 			      : "there is no such group: create it, or name another");
 }
 
-/* Nobody can connect before listen(): by then owner and mode are what they should be. */
+/*
+ * Only a socket is replaced: whatever else is there is not ours to delete.
+ * Nobody can connect before listen(): by then owner and mode are what they should be.
+ */
 static int open_socket(int dir_fd, const char *group, int *ret_fd)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };

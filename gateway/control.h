@@ -8,6 +8,9 @@
  *
  * Limits: so many connections, so long a request, so many bytes of answers that nobody has read
  * yet, so long a silence. What is over a limit is counted and said in the log.
+ *
+ * The supervisor's alone: a child lets go of it first of all (control_abandon). Who asks is what
+ * the kernel says of the other end (SO_PEERCRED, unix(7)), never what a request says of itself.
  */
 #pragma once
 
@@ -28,8 +31,10 @@
 
 /*
  * What a command does. args have been checked against its params and may be NULL. 0, and
- * *ret_result may be an object that is taken over; or a negative errno with error filled
- * (control_fail).
+ * *ret_result may be an object that is taken over, or stays NULL for an empty one; or a negative
+ * errno with error filled (control_fail). Without a text the answer says strerror(). It runs
+ * between other events of the loop and must not call back into control; strings of args live until
+ * it returns.
  */
 typedef int control_run(
 	void *userdata, const json_t *args, json_t **ret_result, struct control_error *error);
@@ -49,14 +54,18 @@ struct control;
 /* Knows the command "commands" only. The loop must outlive it. NULL without memory. */
 struct control *control_new(struct loop *loop);
 
-/* Before the socket is opened. The strings must outlive it; no two commands may share a name. */
+/*
+ * Before the socket is opened; the row is copied, its strings and userdata must outlive it. At most
+ * CONTROL_COMMANDS_MAX; no two commands may share a name.
+ */
 void control_add(struct control *control, const struct control_command *command);
 
 /*
  * Makes the directory if it is missing, and opens the socket in it. group: whose members may ask
  * what changes nothing; NULL: the supervisor's own. If there is no such group it is nobody's but
- * the supervisor's, and the log says so. 0 or a negative errno, after a
- * line in the log that says what to do: a gateway without it works, but cannot be asked.
+ * the supervisor's, and the log says so. 0 or a negative errno, after a line in the log that says
+ * what to do: a gateway without it works, but cannot be asked. -EADDRINUSE: another gateway holds
+ * the directory; -EEXIST: something that is no socket is in its place, and is left alone.
  */
 int control_open(struct control *control, const char *run_directory, const char *group);
 

@@ -41,6 +41,7 @@ int control_fail(
 {
 	va_list args;
 
+	assert(err < 0 && code < CONTROL_CODE_COUNT);
 	error->code = code;
 	va_start(args, format);
 	vsnprintf(error->text, sizeof(error->text), format, args);
@@ -51,6 +52,7 @@ int control_fail(
 
 /* ---- requests ---- */
 
+/* Before the keys: of another version they may be others, and the version is what to tell. */
 static int check_version(const json_t *root, struct control_error *error)
 {
 	const json_t *version = json_object_get(root, "version");
@@ -198,7 +200,10 @@ bool control_flag(const json_t *args, const char *name)
 
 /* ---- answers ---- */
 
-/* Takes the answer over. */
+/*
+ * Takes the answer over. ASCII only, so that a line is one whatever reads it, and a terminal is not
+ * told anything by a name. Nine digits: more would be the noise of a binary fraction.
+ */
 static char *dump_line(json_t *answer, size_t *ret_len)
 {
 	const size_t flags = JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(9);

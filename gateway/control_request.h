@@ -4,6 +4,9 @@
  * A request is one line of JSON, an answer is one line. sixgatectl(8), CONTROL PROTOCOL, has the
  * fields and the words; the version is raised when a reader of old answers would misunderstand new
  * ones.
+ *
+ * Used by the supervisor, which answers. Requests come from anybody whom the socket's mode lets in:
+ * nothing here trusts them, and tests/fuzz has a target for it.
  */
 #pragma once
 
@@ -33,7 +36,8 @@ enum control_code {
 
 struct control_error {
 	enum control_code code;
-	char text[CONTROL_ERROR_MAX]; /* what is wrong and what would be right */
+	/* What is wrong and what would be right; "": not said. Always text that JSON can hold. */
+	char text[CONTROL_ERROR_MAX];
 };
 
 /* Fills error and returns err, so that a command can end in it. */
@@ -60,19 +64,27 @@ struct control_request {
 };
 
 /*
- * The request in a line without its newline. 0; or -EINVAL, error is filled then; -ENOMEM. Clear it
- * with control_request_clear().
+ * The request in a line of len bytes; a newline at its end does not matter. 0; or -EINVAL, error is
+ * filled then; -ENOMEM. Clear it with control_request_clear(); ret is untouched on failure. Keys
+ * that the protocol does not know, and those that are there twice, are refused: a mistyped word
+ * must not be a command that does something else.
  */
 int control_request_parse(
 	const char *line, size_t len, struct control_request *ret, struct control_error *error);
 /* Takes a zeroed one. */
 void control_request_clear(struct control_request *request);
 
-/* Whether args, which may be NULL, are what params (up to a name NULL) say: 0 or -EINVAL. */
+/*
+ * Whether args, which may be NULL, are what params (up to a name NULL) say: 0, or -EINVAL and error
+ * is filled. An argument that no param names is refused, too.
+ */
 int control_check_args(
 	const json_t *args, const struct control_param *params, struct control_error *error);
 
-/* An argument that has been checked; NULL, the given default, or false if it is not there. */
+/*
+ * An argument that has been checked; NULL, the given default, or false if it is not there. The text
+ * belongs to args. args may be NULL.
+ */
 const char *control_text(const json_t *args, const char *name);
 uint64_t control_number(const json_t *args, const char *name, uint64_t otherwise);
 bool control_flag(const json_t *args, const char *name);
@@ -84,6 +96,6 @@ bool control_flag(const json_t *args, const char *name);
 char *control_answer(json_t *result, size_t *ret_len);
 char *control_answer_error(const struct control_error *error, size_t *ret_len);
 
-/* The word for it in answers. */
+/* The word for it in answers; static. Both are part of the protocol: a word never changes. */
 const char *control_code_name(enum control_code code);
 const char *control_kind_name(enum control_kind kind);

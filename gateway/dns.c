@@ -1,6 +1,7 @@
 #include "dns.h"
 
 #include <ares.h>
+#include <assert.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -20,6 +21,12 @@
  * The system's servers are those of /etc/resolv.conf. c-ares reads that once; when the file has
  * changed since, the next question is asked with a new channel, and what is under way with the old
  * one, to servers that may be gone, ends without an answer.
+ *
+ * on_answer() is called by c-ares, with its own state half-way through: asking from there could
+ * destroy the channel under it, so it is forbidden.
+ *
+ * Why not getaddrinfo() in a thread: its time-out cannot be set, it does not tell the TTL, and a
+ * thread that hangs cannot be ended.
  */
 #define RESOLV_CONF "/etc/resolv.conf"
 #define SOCKETS	    64 /* two for each server; c-ares takes few of resolv.conf */
@@ -100,6 +107,7 @@ static void on_socket_state(void *userdata, ares_socket_t fd, int readable, int 
 			return; /* its answers are not seen, and the query ends by its time */
 		socket->fd = fd;
 	} else if (socket) {
+		/* c-ares closes it next: it must not be named by the loop any more. */
 		loop_remove(dns->loop, fd);
 		socket->fd = -1;
 	}
@@ -240,12 +248,14 @@ static int take_addresses(const struct ares_addrinfo *info, struct dns_answer *a
 	answer->addrs = calloc(n + 1, sizeof(*answer->addrs));
 	if (!answer->addrs)
 		return -ENOMEM;
+	/* Hosts of /etc/hosts, and answers without any address, may have none. */
 	answer->ttl_s = UINT32_MAX;
 	for (const struct ares_addrinfo_node *node = info->nodes; node; node = node->ai_next) {
 		struct sockaddr_in in;
 
 		if (node->ai_family != AF_INET)
 			continue;
+		assert(answer->n_addrs < n);
 		memcpy(&in, node->ai_addr, sizeof(in));
 		answer->addrs[answer->n_addrs++] = in.sin_addr;
 		if (node->ai_ttl >= 0 && (uint32_t)node->ai_ttl < answer->ttl_s)
@@ -254,6 +264,8 @@ static int take_addresses(const struct ares_addrinfo *info, struct dns_answer *a
 	for (const struct ares_addrinfo_cname *name = info->cnames; name; name = name->next)
 		if (name->ttl >= 0 && (uint32_t)name->ttl < answer->ttl_s)
 			answer->ttl_s = (uint32_t)name->ttl;
+	if (answer->ttl_s == UINT32_MAX)
+		answer->ttl_s = 0;
 	return 0;
 }
 

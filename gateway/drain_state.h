@@ -3,7 +3,8 @@
  * long the gateway's own drain takes. Backends' drains are in pool_state.h.
  *
  * Made before the workers are forked. The supervisor alone writes. Times are of the monotonic clock
- * in ms.
+ * in ms, which all processes share. Each word is atomic by itself; nobody relies on two of them
+ * changing together, as a worker looks again when it is told.
  */
 #pragma once
 
@@ -16,14 +17,14 @@
 #define DRAIN_NO_DEADLINE UINT64_MAX /* as long as they like */
 
 struct drain_listener {
-	uint64_t until_ms;
+	uint64_t until_ms;   /* its flows may go on; or DRAIN_NONE, DRAIN_NO_DEADLINE */
 	uint64_t refused_ms; /* from then on workers turn new clients away */
 };
 
 struct drain_state {
-	size_t n;
-	struct drain_listener *listeners;
-	uint32_t *gateway_ms;
+	size_t n;			  /* listeners, as in the configuration */
+	struct drain_listener *listeners; /* in shared memory, like the next one */
+	uint32_t *gateway_ms;		  /* how long SIGTERM lets flows go on */
 };
 
 /* gateway_ms: the configuration's drain. NULL without memory. */

@@ -2,6 +2,17 @@
 
 #include "log.h"
 
+/*
+ * Theory of operation
+ *
+ * One timer, for the nearest deadline of all that is drained. When one has passed, all flows are
+ * gone through once: that is rare, so no list of flows is kept by backend or listener, which would
+ * cost something for each connection. From then on it is looked again every AGAIN_MS, for what
+ * comes late, until the drain is taken back.
+ *
+ * A flow's backend is named by its place, and the place may have got another address since (names):
+ * so it is due only if the place still has the address that the flow is connected to.
+ */
 #define AGAIN_MS 1000U
 
 struct deadlines {

@@ -4,6 +4,10 @@
  *
  * Those that come later all the same, from a worker of an earlier image or as they were begun just
  * before, are ended within a second.
+ *
+ * It reads what the supervisor has written into shared memory, and is told over the worker's
+ * channel when that has changed; it decides nothing itself. New clients are not its concern: those
+ * are kept away by pool (backends), guard and tcp_admit (listeners).
  */
 #pragma once
 
@@ -22,11 +26,11 @@ struct drainer {
 	const struct drain_state *drains;
 	struct flow_table *flows;
 	struct tcp_relay *tcp;
-	struct udp_relay *udp;
-	struct timer timer;
+	struct udp_relay *udp; /* may be unused: without UDP listeners there are no sessions */
+	struct timer timer;    /* the next deadline; while one has passed, every second */
 };
 
-/* What is above timer is filled in. */
+/* What is above timer is filled in, and outlives it. Does what is due already. */
 void drainer_init(struct drainer *drainer);
 
 /* There are other drains or deadlines: does what is due, and sees to the rest. */

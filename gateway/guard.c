@@ -1,5 +1,6 @@
 #include "guard.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <nft_guard.h>
@@ -26,6 +27,16 @@
  * After a failure nothing is known of the table, so it goes with its socket, and is made anew from
  * nothing: so there is one way to make it only. Somebody else's table is asked after again and
  * again, as that may be the predecessor that is about to end.
+ *
+ * "down" is what the pools are, "refusing" what the table has been told: the log and the counters
+ * follow the second, so they never say of clients what the kernel does not do.
+ *
+ * Bans and refusals are put separately: a change of bans touches elements of sets only, of which
+ * there may be 65,536, and a change of a pool the few rules only. Rules for bans are there while
+ * there are any, so that without them no packet is looked up in a set.
+ *
+ * From image to image the table goes on with its descriptor: an owned table has no moment without
+ * an owner then, and who is banned does not get in during a reload.
  */
 #define BACKOFF_MIN_MS 100U
 #define BACKOFF_MAX_MS 5000U
@@ -41,14 +52,14 @@ struct guard {
 	const struct ban_list *bans;
 	struct nft_guard table;
 	enum guard_phase phase;
-	struct timer timer; /* the next try, or what has to be done yet */
-	uint64_t tried_ms;
-	uint32_t backoff_ms;
-	int said;      /* the error that the log tells of already */
-	bool has_bans; /* the table has rules for them */
-	bool *down;
-	bool *refusing; /* as the table has it */
-	uint64_t begun, ended;
+	struct timer timer;  /* the next try, or what has to be done yet */
+	uint64_t tried_ms;   /* the last try, whether it worked or not */
+	uint32_t backoff_ms; /* until the next one; 0: the last one worked */
+	int said;	     /* the error that the log tells of already */
+	bool has_bans;	     /* the table has rules for them */
+	bool *down;	     /* one for each pool: nobody serves, and some listener refuses then */
+	bool *refusing;	     /* the same as the table has it */
+	uint64_t begun, ended; /* refusals, counted by pool */
 };
 
 /* ---- what is said ---- */
@@ -147,6 +158,7 @@ static int make(struct guard *guard)
 
 	if (err)
 		return err;
+	/* What an earlier image has left has its bans in it, which may differ from ours by now. */
 	guard->phase = OPEN;
 	if (fresh && (left || guard->bans->n > 0))
 		err = put_bans(guard);
@@ -167,6 +179,7 @@ static void fail(struct guard *guard, int err)
 	close_table(guard);
 	if (err == -EPERM || err == -EPROTONOSUPPORT) {
 		guard->phase = UNABLE;
+		loop_timer_cancel(guard->loop, &guard->timer);
 		return;
 	}
 	guard->backoff_ms = guard->backoff_ms ? 2 * guard->backoff_ms : BACKOFF_MIN_MS;
@@ -179,6 +192,7 @@ static void sync_table(struct guard *guard)
 {
 	int err;
 
+	assert(guard->phase != UNABLE);
 	loop_timer_cancel(guard->loop, &guard->timer);
 	guard->tried_ms = guard->loop->now_ms;
 	err = make(guard);
@@ -256,6 +270,7 @@ static void on_change(struct pool_state_watch *watch, size_t pool, size_t backen
 	guard->down[pool] = down;
 	if (guard->phase == UNABLE || guard->backoff_ms)
 		return;
+	/* A check that fails often fails for several at once: one batch for all of them. */
 	if (guard->tried_ms == guard->loop->now_ms)
 		loop_timer_set(guard->loop, &guard->timer, guard->loop->now_ms + 1);
 	else
@@ -271,6 +286,7 @@ static bool may_refuse(const struct config_listener *listener)
 
 bool guard_drain(struct guard *guard, size_t listener)
 {
+	assert(listener < guard->config->n_listeners);
 	if (!may_refuse(&guard->config->listeners[listener]))
 		return false;
 	if (guard->phase != UNABLE && !guard->backoff_ms)
@@ -344,6 +360,7 @@ int guard_start(struct loop *loop, const struct config *config, struct pool_stat
 		return -ENOMEM;
 	}
 	pool_state_add_watch(pools, &guard->watch);
+	/* The watch tells of changes only. */
 	for (size_t i = 0; i < config->n_pools; i++)
 		guard->down[i] = has_refusals(guard, i) && is_down(guard, i);
 	inherit(guard, estate);

@@ -131,7 +131,7 @@ int guard_wanted_make(const struct config *config, const struct guard_view *view
 		free(wanted.rules);
 		return -ENOMEM;
 	}
-	n = collect(config, view, places);
+	n = collect(config, view, places); /* one or two for each bind, as was counted above */
 	qsort(places, n, sizeof(*places), compare);
 	for (size_t i = 0; i < n && view->has_bans; i++)
 		say(&wanted, NFT_GUARD_BAN, &places[i].bind);

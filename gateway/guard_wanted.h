@@ -19,8 +19,10 @@ struct guard_view {
 };
 
 /*
- * Of binds that overlap the narrower one comes first, and is spared if its clients are let in. The
- * caller frees ret_wanted->rules. 0 or -ENOMEM.
+ * The rules in the order in which packets meet them, and the first that fits decides: first all
+ * bans, then refusals. Of binds that overlap the narrower one comes first, and is spared if its
+ * clients are let in. UDP has bans and no refusals: there is no handshake to refuse. The caller
+ * frees ret_wanted->rules. 0 or -ENOMEM, and ret_wanted is untouched.
  */
 int guard_wanted_make(const struct config *config, const struct guard_view *view,
 	struct nft_guard_wanted *ret_wanted);

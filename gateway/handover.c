@@ -1,5 +1,6 @@
 #include "handover.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -26,6 +27,17 @@
  *
  * Should one succession follow the other at once, a worker is both: it passes on what it takes. It
  * has not left the datagrams before those that give to it have.
+ *
+ *  giver:  GIVING ⇄ waiting ──"6GUD"──► TCP only ──no flow left, or the channel's end──► ended
+ *  taker:  TAKING ──"6GUD"──► datagrams are ours ──the channel's end──► ended
+ *
+ * Why messages and not a stream: a message has its descriptors with it or is not there at all, so
+ * there is no half of a flow to be put right. Why credits, when the channel has bounds of its own:
+ * what is in the channel has left the giver already, and would be lost if the taker had no room.
+ *
+ * A send that fails leaves the flow where it was, whatever the error, as it is let go of only after
+ * the kernel has taken the message. A giver that dies loses what it has not sent, and its clients
+ * see a reset; the taker then reads the datagrams as if it had been told to.
  */
 #define CREDITS	     512U
 #define TAKE_AT_ONCE 64U
@@ -34,7 +46,14 @@
 static const char credit_word[4] = { '6', 'G', 'C', 'R' };
 static const char udp_word[4] = { '6', 'G', 'U', 'D' };
 
-/* Room for the descriptors of a flow in a control message. */
+/*
+ * Room for the descriptors of a flow in a control message. CMSG_SPACE rounds up to whole words:
+ * with an odd number there would be room for one more, which nobody would take or close.
+ */
+static_assert(
+	CMSG_SPACE(FLOW_WIRE_FDS_MAX * sizeof(int)) == CMSG_LEN(FLOW_WIRE_FDS_MAX * sizeof(int)),
+	"no room for a descriptor too many");
+
 union control {
 	struct cmsghdr header;
 	char space[CMSG_SPACE(FLOW_WIRE_FDS_MAX * sizeof(int))];
@@ -47,6 +66,8 @@ static int send_message(int fd, const void *data, size_t len, const int *fds, si
 	struct iovec part = { .iov_base = (void *)(uintptr_t)data, .iov_len = len };
 	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
 
+	assert(n <= FLOW_WIRE_FDS_MAX);
+	assert(len > 0 && len <= FLOW_WIRE_MAX);
 	if (n > 0) {
 		message.msg_control = control.space;
 		message.msg_controllen = CMSG_SPACE(n * sizeof(int));
@@ -95,6 +116,7 @@ static int receive_message(int fd, struct handover_received *got)
 	got->n_fds = 0;
 	if (n < 0)
 		return -errno;
+	/* First of all: those of a message that is refused below are to be closed, too. */
 	take_descriptors(got, &message);
 	if (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
 		return -EMSGSIZE;
@@ -111,6 +133,7 @@ static void close_descriptors(struct handover_received *got)
 
 /* ---- the giver ---- */
 
+/* The kernel does not say when descriptors under way have arrived, or memory is there again. */
 static void on_retry(struct timer *timer)
 {
 	struct handover_giver *giver = list_entry(timer, struct handover_giver, retry);
@@ -128,6 +151,7 @@ static void on_giver(struct loop_source *source, uint32_t events)
 		return;
 	if (events & EPOLLOUT)
 		giver->waiting = false;
+	/* All of it: the channel is watched edge-triggered, and is not named again. */
 	while ((n = recv(giver->fd, data, sizeof(data), MSG_DONTWAIT)) > 0)
 		if (n == sizeof(data) && memcmp(data, credit_word, sizeof(credit_word)) == 0)
 			giver->credits += (uint32_t)data[4] << 24 | (uint32_t)data[5] << 16 |
@@ -159,6 +183,7 @@ int handover_give(struct handover_giver *giver, struct loop *loop, struct tcp_re
 	if (err) {
 		close(fd);
 		free(giver->buf);
+		giver->buf = NULL;
 		giver->fd = -1;
 	}
 	return err;
@@ -180,8 +205,10 @@ void handover_give_end(struct handover_giver *giver)
 static bool give_message(
 	struct handover_giver *giver, const void *data, size_t len, const int *fds, size_t n)
 {
-	int err = send_message(giver->fd, data, len, fds, n);
+	int err;
 
+	assert(giver->fd >= 0);
+	err = send_message(giver->fd, data, len, fds, n);
 	switch (err) {
 	case 0:
 		return true;
@@ -216,11 +243,13 @@ static bool give_flow(struct handover_giver *giver, struct flow *flow)
 		udp_handover_describe(giver->tcp->flows, flow, &wire, id, fds);
 	else
 		tcp_handover_describe(giver->tcp->flows, flow, &wire, id, fds);
+	assert(giver->credits > 0);
 	n = flow_wire_fds(&wire);
 	if (flow_wire_encode(&wire, giver->buf, FLOW_WIRE_MAX, &len) < 0)
 		return true; /* what cannot be said stays */
 	if (!give_message(giver, giver->buf, len, fds, n))
 		return false;
+	/* From here on it is the taker's: our copies of the sockets are closed without a word. */
 	if (session)
 		udp_session_release(&giver->udp->sessions, flow);
 	else
@@ -246,6 +275,8 @@ void handover_give_more(struct handover_giver *giver, bool sessions_may_come)
 
 	if (giver->fd < 0 || giver->waiting)
 		return;
+	/* Not before the first credit: a taker that never comes to that would leave nobody to read.
+	 */
 	if (giver->udp && !giver->udp_left && giver->credits > 0) {
 		udp_relay_leave(giver->udp);
 		giver->udp_left = true;
@@ -258,6 +289,8 @@ void handover_give_more(struct handover_giver *giver, bool sessions_may_come)
 		if (is_ready(giver, flow) && !give_flow(giver, flow))
 			return;
 	}
+	/* After the last session, on the same channel: so the taker knows all before it reads one.
+	 */
 	if (giver->udp && giver->udp_left && !sessions_may_come && !has_sessions(giver) &&
 		give_message(giver, udp_word, sizeof(udp_word), NULL, 0))
 		giver->udp = NULL;
@@ -272,6 +305,7 @@ static void give_credits(struct handover_taker *taker)
 
 	if (room > CREDITS)
 		room = CREDITS;
+	/* Only when half of them are used up, not one for each flow. */
 	if (room <= taker->outstanding || taker->outstanding > CREDITS / 2)
 		return;
 	more = room - taker->outstanding;
@@ -288,6 +322,7 @@ static void take_flow(struct handover_taker *taker, struct handover_received *go
 	struct flow_wire wire;
 	int err = flow_wire_decode(got->data, got->len, &wire);
 
+	/* Not an assert: it is the giver who counts, and that is another process. */
 	taker->outstanding -= taker->outstanding > 0;
 	if (!err && got->n_fds != flow_wire_fds(&wire))
 		err = -EBADMSG;
@@ -337,6 +372,7 @@ static void on_taker(struct loop_source *source, uint32_t events)
 	int n = 1;
 
 	(void)events;
+	/* Level-triggered, and not to the end: the flows that are here already have their turn. */
 	for (unsigned i = 0; i < TAKE_AT_ONCE && taker->fd >= 0 && n > 0; i++) {
 		n = receive_message(taker->fd, got);
 		/* Said once, in front of what is there, of a giver that has left credits unread. */
@@ -366,6 +402,7 @@ int handover_take(struct handover_taker *taker, int fd)
 {
 	int err;
 
+	assert(fd >= 0 && taker->loop && taker->room && taker->on_datagrams);
 	taker->source.on_event = on_taker;
 	taker->fd = fd;
 	taker->got = malloc(sizeof(*taker->got));
@@ -373,6 +410,7 @@ int handover_take(struct handover_taker *taker, int fd)
 	if (err) {
 		close(fd);
 		free(taker->got);
+		taker->got = NULL;
 		taker->fd = -1;
 		return err;
 	}

@@ -128,6 +128,7 @@ static struct hold_origin *take_origin(struct hold_table *table, const struct so
 		return origin;
 	}
 	/* There are as many as entries, and one is free. */
+	assert(!list_empty(&table->free_origins));
 	origin = list_entry(list_pop(&table->free_origins), struct hold_origin, chain);
 	set_prefix(origin, client);
 	origin->n = 1;
@@ -137,6 +138,7 @@ static struct hold_origin *take_origin(struct hold_table *table, const struct so
 
 static void give_origin(struct hold_table *table, struct hold_origin *origin)
 {
+	assert(origin->n > 0);
 	if (--origin->n > 0)
 		return;
 	list_remove(&origin->chain);
@@ -156,7 +158,9 @@ enum hold_room hold_table_add(struct hold_table *table, const struct sockaddr_an
 	origin = take_origin(table, client);
 	if (!origin)
 		return HOLD_CLIENT_FULL;
+	assert(!list_empty(&table->free));
 	entry = list_entry(list_pop(&table->free), struct hold_entry, chain);
+	assert(entry->state == HOLD_FREE);
 	entry->client = *client;
 	entry->local = *local;
 	entry->origin = (uint32_t)(origin - table->origins);
@@ -170,7 +174,7 @@ enum hold_room hold_table_add(struct hold_table *table, const struct sockaddr_an
 
 void hold_table_remove(struct hold_table *table, struct hold_entry *entry)
 {
-	assert(entry->state != HOLD_FREE);
+	assert(entry->state != HOLD_FREE && table->n > 0);
 	give_origin(table, &table->origins[entry->origin]);
 	entry->state = HOLD_FREE;
 	entry->id += 1U << PLACE_BITS;

@@ -4,6 +4,9 @@
  * Bounded in all and for each client (an IPv6 /64, or an IPv4 address). All memory is taken at the
  * beginning. An entry lives from a client's SYN until the worker is done with it: either the client
  * was refused, or it has come, or it never did.
+ *
+ * Strangers fill it, with addresses that they may have forged: it is hashed with a key of its own,
+ * and finding, adding and removing take constant time however full it is.
  */
 #pragma once
 
@@ -39,17 +42,22 @@ struct hold_entry {
 	uint32_t isn;	 /* the SYN's sequence number */
 	uint16_t worker;
 	uint16_t bind;
-	bool seen;   /* by the worker */
-	uint32_t id; /* never the same for two entries that follow each other in a place */
-	uint32_t origin;
-	uint8_t state; /* enum hold_state */
+	bool seen; /* by the worker */
+	/*
+	 * The place in the lower 16 bits, and how often that was used in the upper ones: never the
+	 * same for two entries that follow each other in a place, so a late answer finds none.
+	 */
+	uint32_t id;
+	uint32_t origin; /* index of its client's row */
+	uint8_t state;	 /* enum hold_state; changed from PENDING to LET_IN by the owner */
 };
 
+/* A client (a /64, or an IPv4 address) that has entries. */
 struct hold_origin {
-	struct list_node chain;
-	uint8_t prefix[8]; /* the /64, or the IPv4 address in front of zeros */
+	struct list_node chain; /* in a slot, or among the free */
+	uint8_t prefix[8];	/* the /64, or the IPv4 address in front of zeros */
 	uint8_t family;
-	uint32_t n;
+	uint32_t n; /* entries of it; 0: it is free */
 };
 
 /* SYNs that were let in, by their hash; a later one takes the place of one before it. */
@@ -64,10 +72,10 @@ struct hold_table {
 	struct hold_origin *origins; /* as many */
 	struct list_node *slots, *origin_slots;
 	struct list_node free, free_origins;
-	size_t mask;
-	size_t max;
+	size_t mask;	       /* slots, a power of two, less one */
+	size_t max;	       /* entries */
 	size_t max_per_client; /* 0: no limit */
-	size_t n;
+	size_t n;	       /* entries that are not HOLD_FREE */
 	struct hash_key key;
 };
 
@@ -77,7 +85,7 @@ enum hold_room {
 	HOLD_CLIENT_FULL,
 };
 
-/* max: 1 to HOLD_TABLE_MAX. 0 or a negative errno. */
+/* max: 1 to HOLD_TABLE_MAX. 0; or a negative errno, and the table is zeroed. */
 int hold_table_init(struct hold_table *table, size_t max, size_t max_per_client);
 /* Takes a zeroed one. */
 void hold_table_destroy(struct hold_table *table);
@@ -88,7 +96,11 @@ struct hold_entry *hold_table_find(struct hold_table *table, const struct sockad
 /* NULL: it is gone, or never was. */
 struct hold_entry *hold_table_by_id(struct hold_table *table, uint32_t id);
 
-/* Of ends that are not in it. Unless it is HOLD_ROOM nothing has changed. */
+/*
+ * Of ends that are not in it. Unless it is HOLD_ROOM nothing has changed. The owner fills in what
+ * is his, and must cancel the timer before it removes the entry, which lives in the table until
+ * then.
+ */
 enum hold_room hold_table_add(struct hold_table *table, const struct sockaddr_any *client,
 	const struct sockaddr_any *local, struct hold_entry **ret_entry);
 void hold_table_remove(struct hold_table *table, struct hold_entry *entry);

@@ -21,6 +21,10 @@
  * read, and when they were last looked at, is kept: "changed" is a file that is not as it was read,
  * "settled" is one that is as it was at the last look. So a file that somebody is writing is left
  * alone; and one that could not be read is tried again when it has changed, and not before.
+ *
+ * stat(2) and not inotify: an editor replaces the file, a deployment the directory, a network file
+ * system tells nothing, and each of these would take another watch. Two calls for each file four
+ * times a second are cheap, and right in all cases.
  */
 #define FILE_MAX    ((size_t)64 * 1024 * 1024)
 #define BANS_MAX    65536U
@@ -216,6 +220,7 @@ static int publish_part(struct list_keeper *keeper, size_t index, struct prefix_
 	struct prefix_ranges before = keeper->parts[index];
 	int err;
 
+	assert(index <= keeper->config->n_listeners);
 	keeper->parts[index] = *part;
 	err = client_lists_publish(keeper->lists, keeper->parts);
 	if (err) {
@@ -248,6 +253,7 @@ static int load(struct list_keeper *keeper, struct kept *kept, char error[PREFIX
 	int err;
 
 	assert(kept->config);
+	/* Before it is read: what changes in between is a change for the next look. */
 	for (size_t i = 0; i < FILES; i++)
 		kept->read[i] = kept->seen[i] = look_at(path_of(kept->config, i));
 	err = gather(kept->config, &rules, error);
@@ -456,7 +462,11 @@ static int run_reload(
 					       "prefixes", (json_int_t)kept->n_prefixes)) < 0)
 			err = -ENOMEM;
 	}
-	*ret_result = err ? NULL : json_pack("{s:o}", "listeners", listeners);
+	if (err) {
+		json_decref(listeners);
+		return err;
+	}
+	*ret_result = json_pack("{s:o}", "listeners", listeners);
 	return *ret_result ? 0 : -ENOMEM;
 }
 
