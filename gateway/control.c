@@ -57,11 +57,12 @@ enum counter {
 	SILENT,	  /* closed as nothing came, or answers were not read */
 	OVERSIZE, /* requests that were too long */
 	UNREAD,	  /* answers not given, as too much was unread */
+	STARVED,  /* times that there was no descriptor or memory for a connection */
 	COUNTERS
 };
 
 static const char *const counter_names[] = { "connections", "requests", "errors", "crowded",
-	"refused", "silent", "oversize", "unread" };
+	"refused", "silent", "oversize", "unread", "starved" };
 static_assert(sizeof(counter_names) / sizeof(counter_names[0]) == COUNTERS, "a name a counter");
 
 struct client {
@@ -91,7 +92,7 @@ struct control {
 	size_t n_readers; /* of these: may only look */
 	size_t queued;	  /* bytes of answers */
 	uint64_t counters[COUNTERS];
-	struct log_limit crowded_log, refused_log, idle_log, oversize_log, queued_log;
+	struct log_limit crowded_log, refused_log, idle_log, oversize_log, queued_log, starved_log;
 	size_t n_commands;
 	struct control_command commands[CONTROL_COMMANDS_MAX];
 	struct client clients[CONTROL_CLIENTS_MAX];
@@ -550,6 +551,17 @@ static void log_crowd(struct control *control)
 			CONTROL_CLIENTS_MAX, suppressed);
 }
 
+static void starve(struct control *control, int error)
+{
+	unsigned suppressed = 0;
+
+	control->counters[STARVED]++;
+	if (log_allowed(&control->starved_log, control->loop->now_ms, &suppressed))
+		log_warning("control: a connection waits: %s; %u more such times", strerror(error),
+			suppressed);
+	pause_listening(control);
+}
+
 static void on_listener(struct loop_source *source, uint32_t events)
 {
 	struct control *control = list_entry(source, struct control, source);
@@ -568,7 +580,7 @@ static void on_listener(struct loop_source *source, uint32_t events)
 	if (fd >= 0)
 		client_new(control, fd);
 	else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
-		pause_listening(control);
+		starve(control, errno);
 }
 
 static void on_timer(struct timer *timer)

@@ -456,7 +456,8 @@ static bool is_name(const char *name)
 }
 
 /* Those that have no group: each a family. */
-static void put_others(struct text *text, const char *section, const json_t *counters)
+static void put_others(
+	struct text *text, const char *section, const char *help, const json_t *counters)
 {
 	const char *key;
 	json_t *value;
@@ -464,8 +465,7 @@ static void put_others(struct text *text, const char *section, const json_t *cou
 	json_object_foreach((json_t *)counters, key, value)
 	{
 		const struct label labels[] = { { NULL, NULL } };
-		struct family family = { .help = "A counter of sixgatectl status.",
-			.type = COUNTER };
+		struct family family = { .help = help, .type = COUNTER };
 		char name[128];
 
 		if (!is_name(key) || !json_is_integer(value) ||
@@ -484,7 +484,7 @@ static void put_counters(struct text *text, const json_t *counters)
 	for (size_t i = 0; i < N(groups); i++)
 		if (i == 0 || strcmp(groups[i].family.name, groups[i - 1].family.name) != 0)
 			put_group(text, counters, &groups[i]);
-	put_others(text, "", counters);
+	put_others(text, "", "A counter of sixgatectl status.", counters);
 }
 
 static void put_guard(struct text *text, const json_t *guard)
@@ -556,7 +556,10 @@ char *metrics_text(const json_t *status, bool openmetrics, size_t *ret_len)
 	put_pools(&text, json_object_get(status, "pools"));
 	put_workers(&text, json_object_get(status, "workers"));
 	put_counters(&text, json_object_get(status, "counters"));
-	put_others(&text, "control_", json_object_get(status, "control"));
+	put_others(&text, "control_", "A counter of sixgatectl status.",
+		json_object_get(status, "control"));
+	put_others(&text, "observer_", "A counter of these answers by HTTP.",
+		json_object_get(status, "observer"));
 	put_guard(&text, json_object_get(status, "guard"));
 	if (openmetrics)
 		fputs("# EOF\n", text.out);

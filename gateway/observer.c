@@ -36,6 +36,7 @@
  */
 #define FRESH_MS  1000U
 #define ANSWER_MS 2000
+#define RETRY_MS  100U	/* without descriptors or memory for a client */
 #define LEAVE_MS  1000U /* for those who are here when the channel closes */
 
 #define STATUS_MAX (64U * 1024U * 1024U)
@@ -49,6 +50,8 @@ struct observer {
 	json_t *status;		 /* NULL: never heard of */
 	uint64_t asked_ms;	 /* when the latest answer came, or did not */
 	bool answered;		 /* ... it did */
+	uint64_t pause_ms;	 /* until when nobody is accepted */
+	bool full;		 /* as many clients as may be: the others wait */
 	bool closed;		 /* the channel */
 	uint64_t closed_ms;
 };
@@ -148,7 +151,12 @@ static const json_t *on_ask(void *userdata)
 	if (!observer->closed &&
 		(observer->asked_ms == 0 || now_ms() - observer->asked_ms >= FRESH_MS))
 		ask_supervisor(observer);
-	return observer->answered || observer->closed ? observer->status : NULL;
+	if (!observer->answered && !observer->closed)
+		return NULL;
+	if (observer->status)
+		json_object_set_new(
+			observer->status, "observer", observer_http_json(observer->http));
+	return observer->status;
 }
 
 /* ---- the history ---- */
@@ -177,29 +185,62 @@ static int until_sample(const struct observer *observer, int timeout_ms)
 
 /* ---- clients ---- */
 
+static bool has_room(const struct observer *observer)
+{
+	return observer_http_connections(observer->http) < OBSERVER_HTTP_CONNECTIONS;
+}
+
+/* The socket stays readable: to look at it again at once would be to spin. */
+static void pause_accepting(struct observer *observer)
+{
+	observer->pause_ms = now_ms() + RETRY_MS;
+	observer_http_note(observer->http, OBSERVER_HTTP_STARVED, NULL, now_ms());
+}
+
 static void accept_some(struct observer *observer, int listen_fd)
 {
-	while (observer_http_connections(observer->http) < OBSERVER_HTTP_CONNECTIONS) {
+	while (has_room(observer)) {
 		struct sockaddr_any peer = { 0 };
 		socklen_t len = sizeof(peer);
 		int fd = accept4(listen_fd, &peer.sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-		if (fd < 0)
+		if (fd < 0) {
+			if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+				errno == ENOMEM)
+				pause_accepting(observer);
 			return;
+		}
 		observer_http_add(observer->http, fd, &peer, now_ms());
 	}
+	if (!observer->full)
+		observer_http_note(observer->http, OBSERVER_HTTP_CROWDED, NULL, now_ms());
+	observer->full = true;
+}
+
+/* Whether listening sockets are watched; or else when to look at them again. */
+static bool may_accept(struct observer *observer, int *timeout_ms)
+{
+	uint64_t now = now_ms();
+
+	if (observer->closed || !has_room(observer))
+		return false;
+	observer->full = false;
+	if (now >= observer->pause_ms)
+		return true;
+	if (*timeout_ms < 0 || *timeout_ms > (int)(observer->pause_ms - now))
+		*timeout_ms = (int)(observer->pause_ms - now);
+	return false;
 }
 
 static void wait_and_serve(struct observer *observer)
 {
 	const struct observer_setup *setup = observer->setup;
-	bool room = !observer->closed &&
-		    observer_http_connections(observer->http) < OBSERVER_HTTP_CONNECTIONS;
+	int timeout_ms = observer_http_timeout(observer->http, now_ms());
+	bool room = may_accept(observer, &timeout_ms);
 	struct pollfd fds[2 + CONFIG_METRICS_LISTEN_MAX] = {
 		{ .fd = observer->closed ? -1 : setup->channel_fd, .events = POLLIN },
 		{ .fd = observer_http_fd(observer->http), .events = POLLIN },
 	};
-	int timeout_ms = observer_http_timeout(observer->http, now_ms());
 
 	for (size_t i = 0; i < CONFIG_METRICS_LISTEN_MAX; i++)
 		fds[2 + i] = (struct pollfd){

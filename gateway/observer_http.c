@@ -1,10 +1,14 @@
 #include "observer_http.h"
 
+#include <assert.h>
+#include <errno.h>
 #include <microhttpd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
+#include "accept_header.h"
+#include "clock.h"
 #include "log.h"
 #include "metrics_text.h"
 #include "status_page.h"
@@ -25,6 +29,7 @@
 struct connection {
 	int fd; /* -1: free */
 	uint64_t since_ms;
+	struct sockaddr_any peer;
 };
 
 struct observer_http {
@@ -34,8 +39,14 @@ struct observer_http {
 	const struct history *history;
 	uint64_t now_ms;
 	size_t n;
+	uint64_t counters[OBSERVER_HTTP_COUNTERS];
+	struct log_limit logs[OBSERVER_HTTP_COUNTERS];
 	struct connection connections[OBSERVER_HTTP_CONNECTIONS];
 };
+
+static const char *const counter_names[] = { "crowded", "refused", "slow", "starved" };
+static_assert(sizeof(counter_names) / sizeof(counter_names[0]) == OBSERVER_HTTP_COUNTERS,
+	"a name a counter");
 
 struct answer {
 	unsigned code;
@@ -64,7 +75,7 @@ static void metrics_page(const struct observer_http *http, const json_t *status,
 {
 	const char *accepts =
 		MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT);
-	bool openmetrics = accepts && strstr(accepts, "application/openmetrics-text");
+	bool openmetrics = accept_header_openmetrics(accepts);
 
 	(void)http;
 	answer->type = openmetrics ? METRICS_TEXT_TYPE_OPENMETRICS : METRICS_TEXT_TYPE_PROMETHEUS;
@@ -197,27 +208,68 @@ static enum MHD_Result on_request(void *userdata, struct MHD_Connection *connect
 	return send_answer(connection, &answer);
 }
 
-static void forget(struct observer_http *http, int fd)
+static struct connection *find(struct observer_http *http, int fd)
 {
 	for (size_t i = 0; i < OBSERVER_HTTP_CONNECTIONS; i++)
-		if (http->connections[i].fd == fd) {
-			http->connections[i].fd = -1;
-			http->n--;
-			return;
-		}
+		if (http->connections[i].fd == fd)
+			return &http->connections[i];
+	return NULL;
+}
+
+static void forget(struct observer_http *http, struct connection *connection)
+{
+	connection->fd = -1;
+	http->n--;
+}
+
+void observer_http_note(struct observer_http *http, enum observer_http_counter counter,
+	const struct sockaddr_any *peer, uint64_t now_ms)
+{
+	static const char *const says[OBSERVER_HTTP_COUNTERS] = {
+		[OBSERVER_HTTP_CROWDED] = "as many clients as may be are here, others wait",
+		[OBSERVER_HTTP_REFUSED] = ": its address has as many connections as one may have",
+		[OBSERVER_HTTP_SLOW] = ": it sent no whole request, or did not read, for too long",
+		[OBSERVER_HTTP_STARVED] = "no descriptor or memory for one more client, who waits; "
+					  "raise the limit of open files",
+	};
+	char text[SOCKADDR_TEXT_MAX];
+	unsigned suppressed = 0;
+
+	http->counters[counter]++;
+	if (log_allowed(&http->logs[counter], now_ms, &suppressed))
+		log_warning("metrics: %s%s%s; %u more such", peer ? "client " : "",
+			peer ? sockaddr_format(peer, text) : "", says[counter], suppressed);
+}
+
+json_t *observer_http_json(const struct observer_http *http)
+{
+	json_t *counters = json_object();
+
+	for (size_t i = 0; i < OBSERVER_HTTP_COUNTERS; i++)
+		json_object_set_new(
+			counters, counter_names[i], json_integer((json_int_t)http->counters[i]));
+	return counters;
 }
 
 static void on_connection(void *userdata, struct MHD_Connection *connection, void **state,
 	enum MHD_ConnectionNotificationCode code)
 {
 	const union MHD_ConnectionInfo *info;
+	struct observer_http *http = userdata;
+	struct connection *one;
+	uint64_t now_ms;
 
 	(void)state;
 	if (code != MHD_CONNECTION_NOTIFY_CLOSED)
 		return;
 	info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-	if (info)
-		forget(userdata, info->connect_fd);
+	one = info ? find(http, info->connect_fd) : NULL;
+	if (!one)
+		return;
+	now_ms = clock_monotonic_us() / 1000;
+	if (now_ms - one->since_ms >= SILENCE_S * 1000)
+		observer_http_note(http, OBSERVER_HTTP_SLOW, &one->peer, now_ms);
+	forget(http, one);
 }
 
 /* What MHD says is about single clients. */
@@ -300,13 +352,17 @@ void observer_http_run(struct observer_http *http, uint64_t now_ms)
 void observer_http_add(
 	struct observer_http *http, int fd, const struct sockaddr_any *peer, uint64_t now_ms)
 {
-	for (size_t i = 0; i < OBSERVER_HTTP_CONNECTIONS; i++)
-		if (http->connections[i].fd < 0) {
-			http->connections[i] = (struct connection){ fd, now_ms };
-			http->n++;
-			break;
-		}
+	struct connection *one = find(http, -1);
+
+	assert(one);
+	*one = (struct connection){ fd, now_ms, *peer };
+	http->n++;
 	/* It closes what it does not take. */
-	if (MHD_add_connection(http->daemon, fd, &peer->sa, sockaddr_len(peer)) != MHD_YES)
-		forget(http, fd);
+	if (MHD_add_connection(http->daemon, fd, &peer->sa, sockaddr_len(peer)) == MHD_YES)
+		return;
+	if (errno == ENFILE)
+		observer_http_note(http, OBSERVER_HTTP_REFUSED, peer, now_ms);
+	else
+		observer_http_note(http, OBSERVER_HTTP_STARVED, NULL, now_ms);
+	forget(http, one);
 }

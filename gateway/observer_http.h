@@ -19,6 +19,14 @@
 #define OBSERVER_HTTP_PER_CLIENT  48U
 #define OBSERVER_HTTP_LIFE_MS	  15000U
 
+enum observer_http_counter {
+	OBSERVER_HTTP_CROWDED, /* times that clients had to wait, as there were too many */
+	OBSERVER_HTTP_REFUSED, /* closed, as their address had too many */
+	OBSERVER_HTTP_SLOW,    /* closed, as they took too long */
+	OBSERVER_HTTP_STARVED, /* times that there was no descriptor or memory for one */
+	OBSERVER_HTTP_COUNTERS
+};
+
 struct observer_http;
 
 /* The gateway's "status", borrowed until the next call; NULL: the supervisor does not answer. */
@@ -35,6 +43,12 @@ int observer_http_fd(const struct observer_http *http);
 /* In ms; -1: none. */
 int observer_http_timeout(const struct observer_http *http, uint64_t now_ms);
 void observer_http_run(struct observer_http *http, uint64_t now_ms);
+
+/* Counts it, and says it in the log. peer: whose connection it is about; NULL: nobody's. */
+void observer_http_note(struct observer_http *http, enum observer_http_counter counter,
+	const struct sockaddr_any *peer, uint64_t now_ms);
+/* The counters as an object. */
+json_t *observer_http_json(const struct observer_http *http);
 
 size_t observer_http_connections(const struct observer_http *http);
 /* Takes the socket over. There must be room. */

@@ -5,6 +5,7 @@ import grp
 import hashlib
 import json
 import os
+import resource
 import signal
 import socket
 import stat
@@ -232,6 +233,20 @@ def test_unread_answers(site, start):
         assert sent < 64 << 20
         for _ in range(20):
             assert result(site, "status")["pid"] == daemon.pid
+
+
+def test_no_descriptors(site, start):
+    """Who comes meanwhile waits, is answered when there is one again, and the log says so."""
+    daemon = start()
+    there = {int(fd) for fd in os.listdir(f"/proc/{daemon.pid}/fd")}
+    free = min(set(range(len(there) + 1)) - there)
+    before = resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (free, before[1]))
+    with Control(control_path(site)) as control:
+        control.send(request("status"))
+        wait_until(lambda: "control: a connection waits: Too many open files" in daemon.errors(), "the log says so")
+        resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, before)
+        assert control.receive()["result"]["control"]["starved"] >= 1
 
 
 def test_garbage(site, start):

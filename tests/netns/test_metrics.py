@@ -137,6 +137,10 @@ def test_openmetrics(site, gateway):
 
 def test_answers_and_headers(site, gateway):
     gateway(config=config(site))
+    for accept, expected in [("application/openmetrics-text;q=0.2,text/plain;q=0.9", "text/plain"),
+                             ("application/openmetrics-text;q=0", "text/plain"),
+                             ("text/plain, application/openmetrics-text", "application/openmetrics-text")]:
+        assert get(site, "/metrics", headers={"Accept": accept})[1]["Content-Type"].startswith(expected + ";")
     for path, method, expected in [("/metrics", "HEAD", 200), ("/status.json", "HEAD", 200), ("/nothing", "GET", 404),
                                    ("/metrics/", "GET", 404), ("/metrics", "POST", 405), ("/metrics", "PUT", 405),
                                    ("/../etc/passwd", "GET", 404)]:
@@ -254,7 +258,7 @@ def test_supervisor_that_does_not_answer(site, gateway):
 
 def test_silent_clients(site, gateway):
     """As many as may come, and more, say nothing or next to nothing: for a while others wait, and then are served."""
-    gateway(config=config(site, metrics='metrics { listen = { "127.0.0.1:9166", "[::1]:9166" } }'))
+    daemon = gateway(config=config(site, metrics='metrics { listen = { "127.0.0.1:9166", "[::1]:9166" } }'))
     with contextlib.ExitStack() as stack:
         crowd = [stack.enter_context(connect(site)) for _ in range(OF_ONE_CLIENT_MAX + 10)]
         for one in crowd:
@@ -264,6 +268,38 @@ def test_silent_clients(site, gateway):
         begun = time.monotonic()
         wait_until(lambda: try_get(site), "a client is served", 40)
         print(f"after {time.monotonic() - begun:.1f} s")
+        wait_until(lambda: value(families(site), "sixgate_observer_slow_total") >= OF_ONE_CLIENT_MAX - 1,
+                   "the silent have been closed", 40)
+        assert value(families(site), "sixgate_observer_refused_total") >= 10
+    for line in ("client [::1]:", "connections as one may have", "it sent no whole request"):
+        assert line in daemon.errors()
+
+
+def test_full(site, gateway):
+    """Who is one too many waits, and is served when there is room; the log says so."""
+    daemon = gateway(config=config(site, metrics='metrics { listen = { "127.0.0.1:9166", "[::1]:9166" } }'))
+    with contextlib.ExitStack() as stack:
+        for number in range(CONNECTIONS_MAX):
+            stack.enter_context(connect(site, "127.0.0.1" if number % 2 else "::1"))
+        wait_until(lambda: "as many clients as may be are here" in daemon.errors(), "the log says so")
+    wait_until(lambda: try_get(site), "a client is served")
+    assert value(families(site), "sixgate_observer_crowded_total") >= 1
+
+
+def test_no_descriptors(site, gateway):
+    """The observer waits for some, looks ten times a second, and says so."""
+    begun = time.monotonic()
+    daemon = gateway(config=config(site, metrics='metrics { listen = { "127.0.0.1:9166", "[::1]:9166" } }'),
+                     wrapper=["prlimit", "--nofile=64:64"])
+    with contextlib.ExitStack() as stack:
+        for number in range(CONNECTIONS_MAX):
+            stack.enter_context(connect(site, "127.0.0.1" if number % 2 else "::1"))
+        wait_until(lambda: "metrics: no descriptor or memory" in daemon.errors(), "the log says so")
+        # More than there are clients: it has looked again.
+        wait_until(lambda: daemon.errors().count("metrics: no descriptor or memory") > 3, "it looks again")
+    wait_until(lambda: try_get(site), "a client is served")
+    starved = value(families(site), "sixgate_observer_starved_total")
+    assert 3 < starved <= 2 + (time.monotonic() - begun) * 10
 
 
 def try_get(site):
