@@ -16,8 +16,9 @@
  * events that it ended in is over: epoll may hand out an event of its other socket after that. Only
  * flow_table_reap() frees memory, and only the loop's owner calls it.
  *
- * Byte counters become the worker's when the flow ends, so that the relay touches no shared memory
- * while it moves bytes.
+ * The relay touches no shared memory while it moves bytes. What a flow has moved is added to the
+ * worker's counters now and then (flow_meter.h), and the rest when it ends; "counted" says how much
+ * of it they have.
  */
 static_assert(STATS_ENDED_ERROR - STATS_ENDED_CLOSED == ACCESS_LOG_ERROR - ACCESS_LOG_CLOSED,
 	"a counter for each way to end, in the same order");
@@ -299,6 +300,25 @@ static void retire(struct flow_table *table, struct flow *flow)
 	flow->state = FLOW_DEAD;
 }
 
+static uint64_t not_counted(uint64_t bytes, uint64_t counted)
+{
+	return bytes > counted ? bytes - counted : 0;
+}
+
+void flow_count(struct flow_table *table, struct flow *flow)
+{
+	const uint64_t in = not_counted(bytes_in(flow), flow->counted_in);
+	const uint64_t out = not_counted(bytes_out(flow), flow->counted_out);
+
+	if (in == 0 && out == 0)
+		return;
+	stats_add(table->stats, STATS_BYTES_IN, in);
+	stats_add(table->stats, STATS_BYTES_OUT, out);
+	measures_moved(&table->measures, flow->listener, in, out);
+	flow->counted_in += in;
+	flow->counted_out += out;
+}
+
 void flow_discard(struct flow_table *table, struct flow *flow)
 {
 	assert(flow->state != FLOW_DEAD);
@@ -309,12 +329,7 @@ void flow_discard(struct flow_table *table, struct flow *flow)
 void flow_end(
 	struct flow_table *table, struct flow *flow, enum access_log_end end, enum access_log_by by)
 {
-	const struct measures_flow ended = {
-		.end = (enum stats_counter)(STATS_ENDED_CLOSED + (unsigned)end),
-		.bytes_in = bytes_in(flow),
-		.bytes_out = bytes_out(flow),
-		.duration_us = age_us(flow, clock_monotonic_us()),
-	};
+	const enum stats_counter ended = (enum stats_counter)(STATS_ENDED_CLOSED + (unsigned)end);
 
 	assert(flow->state != FLOW_DEAD);
 	flow_set_backend(flow, NULL, 0);
@@ -322,10 +337,9 @@ void flow_end(
 		log_end(flow, end, by);
 	if (table->ring)
 		flow_record(table, flow, end, by);
-	stats_add(table->stats, ended.end, 1);
-	stats_add(table->stats, STATS_BYTES_IN, ended.bytes_in);
-	stats_add(table->stats, STATS_BYTES_OUT, ended.bytes_out);
-	measures_ended(&table->measures, flow->listener, &ended);
+	flow_count(table, flow);
+	stats_add(table->stats, ended, 1);
+	measures_ended(&table->measures, flow->listener, ended, age_us(flow, clock_monotonic_us()));
 	retire(table, flow);
 }
 

@@ -104,8 +104,10 @@ struct flow {
 	const struct config_listener *listener;
 	const struct config_bind *bind; /* by which the client came */
 	uint64_t accepted_us;
-	uint64_t connected_us;	     /* 0: not yet */
-	uint64_t active_ms;	     /* when bytes last moved; before: when a backend was sought */
+	uint64_t connected_us; /* 0: not yet */
+	uint64_t active_ms;    /* when bytes last moved; before: when a backend was sought */
+	uint64_t counted_in;   /* bytes that the counters have, also those of images before */
+	uint64_t counted_out;
 	uint64_t reset_ms;	     /* FLOW_RESETTING: when to give up */
 	uint64_t unique;	     /* of the table's unique ids; 0: none */
 	struct flow_told *told;	     /* NULL: the client came by itself; freed with the flow */
@@ -174,7 +176,10 @@ static inline bool flow_is_session(const struct flow *flow)
 void flow_end(struct flow_table *table, struct flow *flow, enum access_log_end end,
 	enum access_log_by by);
 
-/* The same without a count or a record: the client goes on by another way. */
+/* Adds to the counters what has moved since it was last done. */
+void flow_count(struct flow_table *table, struct flow *flow);
+
+/* As flow_end(), without a count or a record: the client goes on by another way. */
 void flow_discard(struct flow_table *table, struct flow *flow);
 
 /* It has set out for its backend from a source that is known: who_find() finds it from now on. */

@@ -57,6 +57,8 @@ static const struct field fields[] = {
 	FIELD(20, KIND_UINT, timeouts.half_closed),
 	FIELD(21, KIND_UINT, timeouts.dead_peer),
 	FIELD(22, KIND_UINT, timeouts.unanswered),
+	FIELD(23, KIND_UINT, counted_in),
+	FIELD(24, KIND_UINT, counted_out),
 	FIELD(30, KIND_UINT, session.bytes_in),
 	FIELD(31, KIND_UINT, session.bytes_out),
 	FIELD(32, KIND_UINT, session.datagrams_in),

@@ -77,6 +77,9 @@ struct flow_wire {
 	struct flow_wire_bytes unique_id;
 	/* Of the machine's monotonic clock, which all processes share. */
 	uint64_t accepted_us, connected_us, active_ms;
+	/* Bytes that the counters of the images before have; 0 also of a release that says nothing.
+	 */
+	uint64_t counted_in, counted_out;
 	struct flow_wire_timeouts timeouts;
 	struct flow_wire_side side[FLOW_WIRE_SIDES]; /* TCP */
 	struct flow_wire_session session;	     /* UDP */

@@ -171,18 +171,27 @@ void measures_connected(const struct measures_writer *writer,
 		add_time(&to->connect, connect_bounds_us, connect_us);
 }
 
-void measures_ended(const struct measures_writer *writer, const struct config_listener *listener,
-	const struct measures_flow *flow)
+void measures_moved(const struct measures_writer *writer, const struct config_listener *listener,
+	uint64_t in, uint64_t out)
 {
 	struct measures_listener *to = find(writer, listener);
 
 	if (!to)
 		return;
-	assert(flow->end >= STATS_ENDED_CLOSED && flow->end <= STATS_ENDED_ERROR);
-	add(&to->ended[flow->end - STATS_ENDED_CLOSED], 1);
-	add(&to->bytes_in, flow->bytes_in);
-	add(&to->bytes_out, flow->bytes_out);
-	add_time(&to->duration, duration_bounds_us, flow->duration_us);
+	add(&to->bytes_in, in);
+	add(&to->bytes_out, out);
+}
+
+void measures_ended(const struct measures_writer *writer, const struct config_listener *listener,
+	enum stats_counter end, uint64_t duration_us)
+{
+	struct measures_listener *to = find(writer, listener);
+
+	if (!to)
+		return;
+	assert(end >= STATS_ENDED_CLOSED && end <= STATS_ENDED_ERROR);
+	add(&to->ended[end - STATS_ENDED_CLOSED], 1);
+	add_time(&to->duration, duration_bounds_us, duration_us);
 }
 
 void measures_backend(const struct measures_writer *writer, size_t backend, bool connected)

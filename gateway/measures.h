@@ -4,7 +4,7 @@
  *
  * A block for each worker, with one writer, and one for what earlier images have counted; a reader
  * sums them. Everything only grows, over the death of a worker too, but for "live", which a
- * worker's successor clears. Bytes and durations are counted when a flow ends.
+ * worker's successor clears. Durations are counted when a flow ends, bytes also while it lives.
  */
 #pragma once
 
@@ -71,19 +71,15 @@ void measures_accepted(
 void measures_begun(const struct measures_writer *writer, const struct config_listener *listener);
 void measures_connected(const struct measures_writer *writer,
 	const struct config_listener *listener, uint64_t connect_us);
+/* So many more bytes from and to clients. */
+void measures_moved(const struct measures_writer *writer, const struct config_listener *listener,
+	uint64_t in, uint64_t out);
 /* The flow is gone from here, but goes on elsewhere or by another way. */
 void measures_left(const struct measures_writer *writer, const struct config_listener *listener);
 
-struct measures_flow {
-	enum stats_counter end; /* STATS_ENDED_... */
-	uint64_t bytes_in;
-	uint64_t bytes_out;
-	uint64_t duration_us;
-};
-
-/* Without measures_left(), which follows. */
+/* end: STATS_ENDED_... Without measures_left(), which follows. */
 void measures_ended(const struct measures_writer *writer, const struct config_listener *listener,
-	const struct measures_flow *flow);
+	enum stats_counter end, uint64_t duration_us);
 
 /* backend: of all pools', pool_state's index. */
 void measures_backend(const struct measures_writer *writer, size_t backend, bool connected);

@@ -120,6 +120,7 @@ int shared_bequeath(struct shared *shared, const struct config *config, struct e
 	char name[ESTATE_NAME_MAX];
 	int err = 0;
 
+	stats_close(shared->stats, shared->n_blocks);
 	for (int i = 0; i < STATS_COUNT && !err; i++)
 		err = estate_add_number(estate, name_of((enum stats_counter)i, name),
 			(int64_t)stats_sum(shared->stats, shared->n_blocks, (enum stats_counter)i));
@@ -133,6 +134,11 @@ int shared_bequeath(struct shared *shared, const struct config *config, struct e
 		close(shared->carried_fd);
 	shared->carried_fd = -1;
 	return carry_bequeath(config, shared->limits, shared->who, estate, &shared->carried_fd);
+}
+
+void shared_go_on(struct shared *shared)
+{
+	stats_reopen(shared->stats, shared->n_blocks);
 }
 
 void shared_inherit(struct shared *shared, const struct config *config, struct estate *estate)

@@ -54,9 +54,11 @@ static inline size_t shared_observer(const struct shared *shared)
 
 /*
  * From image to image: what was counted, where backends are; of clients, rates that are used up and
- * who has ended. 0 or a negative errno.
+ * who has ended. From then on workers count no bytes of live flows here; shared_go_on() lets them
+ * again, if there is no other image after all. 0 or a negative errno.
  */
 int shared_bequeath(struct shared *shared, const struct config *config, struct estate *estate);
+void shared_go_on(struct shared *shared);
 /* Before there are workers. */
 void shared_inherit(struct shared *shared, const struct config *config, struct estate *estate);
 

@@ -2,8 +2,12 @@
 
 #include <assert.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include "shared_map.h"
+
+#define CLOSE_MS      100U /* for all gates */
+#define CLOSE_STEP_MS 1U
 
 static const char *const names[] = {
 	"accepted",
@@ -103,7 +107,55 @@ void stats_destroy(struct stats *stats, size_t n)
 
 void stats_clear_gauges(struct stats *stats)
 {
+	uint32_t passing = STATS_GATE_PASSING;
+
 	__atomic_store_n(&stats->value[STATS_LIVE_FLOWS], 0, __ATOMIC_RELAXED);
+	__atomic_compare_exchange_n(
+		&stats->gate, &passing, STATS_GATE_OPEN, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
+bool stats_enter(struct stats *stats)
+{
+	uint32_t open = STATS_GATE_OPEN;
+
+	return __atomic_compare_exchange_n(
+		&stats->gate, &open, STATS_GATE_PASSING, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+
+void stats_leave(struct stats *stats)
+{
+	__atomic_store_n(&stats->gate, STATS_GATE_OPEN, __ATOMIC_RELEASE);
+}
+
+static bool close_one(struct stats *stats)
+{
+	uint32_t open = STATS_GATE_OPEN;
+
+	return __atomic_compare_exchange_n(&stats->gate, &open, STATS_GATE_CLOSED, false,
+		       __ATOMIC_ACQUIRE, __ATOMIC_RELAXED) ||
+	       open == STATS_GATE_CLOSED;
+}
+
+void stats_close(struct stats *stats, size_t n)
+{
+	const struct timespec step = { .tv_nsec = CLOSE_STEP_MS * 1000000L };
+	unsigned waited_ms = 0;
+
+	for (size_t i = 0; i < n; i++)
+		while (!close_one(&stats[i]) && waited_ms < CLOSE_MS) {
+			(void)nanosleep(&step, NULL);
+			waited_ms += CLOSE_STEP_MS;
+		}
+}
+
+void stats_reopen(struct stats *stats, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		uint32_t closed = STATS_GATE_CLOSED;
+
+		__atomic_compare_exchange_n(&stats[i].gate, &closed, STATS_GATE_OPEN, false,
+			__ATOMIC_RELEASE, __ATOMIC_RELAXED);
+	}
 }
 
 uint64_t stats_sum(const struct stats *stats, size_t n, enum stats_counter counter)

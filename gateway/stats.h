@@ -4,9 +4,14 @@
  * One writer (the worker) and any number of readers; a reader sums the blocks. Counters only grow,
  * over the death of a worker too: its successor goes on with the same block. Gauges go up and down
  * and are cleared when a successor starts.
+ *
+ * What is counted of a live flow is also noted with the flow, which may go on in the next image. So
+ * that the two agree, nothing more of live flows is counted here once the next image is told the
+ * sums: the gate is closed then.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -95,16 +100,34 @@ enum stats_counter {
 	STATS_COUNT
 };
 
+enum stats_gate {
+	STATS_GATE_OPEN,
+	STATS_GATE_PASSING, /* the worker counts just now */
+	STATS_GATE_CLOSED,
+};
+
 struct stats {
 	uint64_t value[STATS_COUNT];
+	uint32_t gate; /* enum stats_gate */
 };
 
 /* n zeroed blocks in shared memory, made before the workers fork; NULL without memory. */
 struct stats *stats_create(size_t n);
 void stats_destroy(struct stats *stats, size_t n);
 
-/* What a new worker does to the block of its predecessor. */
+/* What a new worker does to the block of its predecessor, which may have died in its gate. */
 void stats_clear_gauges(struct stats *stats);
+
+/* Whether live flows may be counted now; if so, stats_leave() follows, and soon. Never waits. */
+bool stats_enter(struct stats *stats);
+void stats_leave(struct stats *stats);
+/*
+ * Closes the gates of n blocks, and waits for workers that count just now, but not for long: one
+ * that is stopped is left alone. The blocks may be summed for another image then.
+ */
+void stats_close(struct stats *stats, size_t n);
+/* They go on, as there is no other image after all. */
+void stats_reopen(struct stats *stats, size_t n);
 
 uint64_t stats_sum(const struct stats *stats, size_t n, enum stats_counter counter);
 

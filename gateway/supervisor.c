@@ -280,8 +280,7 @@ static void reap_children(struct supervisor *supervisor)
 	}
 }
 
-/* Whether the logger is gone, or so stuck in the kernel that it is only reaped when it comes out.
- */
+/* Whether the logger is gone, or so stuck in the kernel that it is reaped when it comes out. */
 static bool logger_gone(const struct child *logger, uint32_t waited_ms)
 {
 	pid_t pid = waitpid(logger->pid, NULL, WNOHANG);
@@ -339,6 +338,7 @@ static bool is_running(void *userdata)
 /* Who asked for a successor may have wanted this alone. */
 static void on_no_successor(void *userdata)
 {
+	shared_go_on(&((struct supervisor *)userdata)->shared);
 	reopen_access_log(userdata);
 }
 

@@ -76,6 +76,7 @@ void supervisor_estate_keep(struct supervisor *supervisor)
 	estate = estate_new();
 	if (estate)
 		err = supervisor_estate_bequeath(supervisor, true, estate);
+	shared_go_on(&supervisor->shared);
 	if (!err)
 		err = fd_store_keep(&supervisor->store, estate);
 	estate_free(estate);

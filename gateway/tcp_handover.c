@@ -95,6 +95,8 @@ void tcp_handover_describe(const struct flow_table *table, const struct flow *fl
 		.accepted_us = flow->accepted_us,
 		.connected_us = flow->connected_us,
 		.active_ms = flow->active_ms,
+		.counted_in = flow->counted_in,
+		.counted_out = flow->counted_out,
 		.timeouts = say_timeouts(&flow->listener->timeouts),
 	};
 	snprintf(ret_wire->listener, sizeof(ret_wire->listener), "%s", flow->listener->name);
@@ -255,6 +257,8 @@ int tcp_handover_take(struct tcp_relay *relay, struct tcp_handover_retired *reti
 	flow->accepted_us = wire->accepted_us;
 	flow->connected_us = wire->connected_us;
 	flow->active_ms = wire->active_ms;
+	flow->counted_in = wire->counted_in;
+	flow->counted_out = wire->counted_out;
 	pool = target_set_find(relay->targets, wire->pool, &wire->backend, &backend);
 	if (pool)
 		pool_keep(pool, backend);

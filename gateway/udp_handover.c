@@ -22,6 +22,8 @@ void udp_handover_describe(const struct flow_table *table, const struct flow *fl
 		.accepted_us = flow->accepted_us,
 		.connected_us = flow->connected_us,
 		.active_ms = flow->active_ms,
+		.counted_in = flow->counted_in,
+		.counted_out = flow->counted_out,
 		.session = {
 			.bytes_in = session->bytes_in,
 			.bytes_out = session->bytes_out,
@@ -83,6 +85,8 @@ static void take_session(struct flow *flow, const struct flow_wire *wire, int fd
 	flow->accepted_us = wire->accepted_us;
 	flow->connected_us = wire->connected_us;
 	flow->active_ms = wire->active_ms;
+	flow->counted_in = wire->counted_in;
+	flow->counted_out = wire->counted_out;
 	session->fd = fd;
 	session->bytes_in = said->bytes_in;
 	session->bytes_out = said->bytes_out;

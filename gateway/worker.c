@@ -12,6 +12,7 @@
 #include "broker.h"
 #include "channel.h"
 #include "drainer.h"
+#include "flow_meter.h"
 #include "handover.h"
 #include "log.h"
 #include "loop.h"
@@ -67,6 +68,7 @@ struct worker {
 	struct ring_log log;
 	struct loop loop;
 	struct flow_table flows;
+	struct flow_meter meter;
 	struct target_set targets;
 	struct tcp_relay relay;
 	struct udp_relay udp; /* without UDP listeners it is never set up */
@@ -375,6 +377,7 @@ static int start_relays(struct worker *worker)
 	int err;
 
 	flow_table_init(&worker->flows, &worker->loop, setup->stats, worker->limits.flows);
+	flow_meter_init(&worker->meter, &worker->flows);
 	err = unique_id_init(&worker->flows.ids);
 	if (err)
 		return err;
@@ -415,6 +418,7 @@ static void stop_relays(struct worker *worker)
 {
 	handover_give_end(&worker->giver);
 	takers_end(&worker->takers);
+	flow_meter_stop(&worker->meter);
 	udp_relay_destroy(&worker->udp);
 	tcp_relay_destroy(&worker->relay);
 	flow_table_reap(&worker->flows);
@@ -512,6 +516,7 @@ static int worker_loop(struct worker *worker)
 		admission_update(&worker->admission, room_for_connections(worker));
 		tcp_relay_set_room(&worker->relay, room_for_connections(worker));
 		replenish_stock(worker);
+		flow_meter_update(&worker->meter);
 	}
 	return err;
 }

@@ -37,6 +37,8 @@ static struct flow_wire make_tcp(void)
 		.accepted_us = 0x1122334455667788,
 		.connected_us = 0x1122334455667799,
 		.active_ms = 123456789,
+		.counted_in = 0x2233445566778899,
+		.counted_out = 5,
 		.timeouts = { 1, 2, 3, 4, 5, 6 },
 	};
 
@@ -117,6 +119,7 @@ static void assert_same(const struct flow_wire *a, const struct flow_wire *b)
 	assert_true(sockaddr_equal(&x.backend, &y.backend) && sockaddr_equal(&x.source, &y.source));
 	assert_true(x.accepted_us == y.accepted_us && x.connected_us == y.connected_us &&
 		    x.active_ms == y.active_ms);
+	assert_true(x.counted_in == y.counted_in && x.counted_out == y.counted_out);
 	assert_true(x.protocol == y.protocol && x.identity == y.identity &&
 		    x.first_fin == y.first_fin && x.guarded == y.guarded);
 }

@@ -55,17 +55,12 @@ static void set_up(struct fixture *fixture)
 static void serve(const struct measures_writer *writer, const struct config_listener *listener,
 	uint64_t connect_us, uint64_t duration_us)
 {
-	const struct measures_flow flow = {
-		.end = STATS_ENDED_RESET,
-		.bytes_in = 3,
-		.bytes_out = 5,
-		.duration_us = duration_us,
-	};
-
 	measures_accepted(writer, listener);
 	measures_begun(writer, listener);
 	measures_connected(writer, listener, connect_us);
-	measures_ended(writer, listener, &flow);
+	measures_moved(writer, listener, 1, 5);
+	measures_moved(writer, listener, 2, 0);
+	measures_ended(writer, listener, STATS_ENDED_RESET, duration_us);
 	measures_left(writer, listener);
 }
 

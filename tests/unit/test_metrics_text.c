@@ -50,7 +50,7 @@ static void test_counters_and_units(void **state)
 		"# HELP sixgate_listener_info What there is of a listener.\n"
 		"# TYPE sixgate_listener_info gauge\n"
 		"sixgate_listener_info 1\n"
-		"# HELP sixgate_received_bytes Bytes from clients, of flows that have ended.\n"
+		"# HELP sixgate_received_bytes Bytes from clients, without headers.\n"
 		"# TYPE sixgate_received_bytes counter\n"
 		"# UNIT sixgate_received_bytes bytes\n"
 		"sixgate_received_bytes_total 5\n"
@@ -58,8 +58,7 @@ static void test_counters_and_units(void **state)
 		"# HELP sixgate_listener_info What there is of a listener.\n"
 		"# TYPE sixgate_listener_info gauge\n"
 		"sixgate_listener_info 1\n"
-		"# HELP sixgate_received_bytes_total Bytes from clients, of flows that have "
-		"ended.\n"
+		"# HELP sixgate_received_bytes_total Bytes from clients, without headers.\n"
 		"# TYPE sixgate_received_bytes_total counter\n"
 		"sixgate_received_bytes_total 5\n");
 }
