@@ -369,37 +369,46 @@ static void init_check(struct checker *checker, struct check *check, size_t pool
 		.up = true,
 	};
 	timer_init(&check->timer, on_due);
-	if (!pool_state_address(checker->state, pool, backend, &check->addr))
+	if (!pool_state_address(checker->state, pool, backend, &check->addr)) {
 		check->addr = (struct sockaddr_any){ 0 };
-	else /* Spread over the first tenth of the interval. */
-		loop_timer_set(checker->loop, &check->timer,
-			checker->loop->now_ms +
-				config->check.interval_ms / 10 * backend / config->n_backends);
+		return;
+	}
+	/* What the image before has found down. */
+	check->up = pool_state_is_up(checker->state, pool, backend);
+	check->known = !check->up;
+	/* Spread over the first tenth of the interval. */
+	loop_timer_set(checker->loop, &check->timer,
+		checker->loop->now_ms +
+			config->check.interval_ms / 10 * backend / config->n_backends);
 }
 
-static const char *name_of(const struct check *check, char buf[ESTATE_NAME_MAX])
+static const char *name_of(
+	const struct config_pool *pool, const struct sockaddr_any *where, char buf[ESTATE_NAME_MAX])
 {
 	char addr[SOCKADDR_TEXT_MAX];
 
-	snprintf(buf, ESTATE_NAME_MAX, "down %s %s", pool_of(check)->name,
-		sockaddr_format(&check->addr, addr));
+	snprintf(buf, ESTATE_NAME_MAX, "down %s %s", pool->name, sockaddr_format(where, addr));
 	return buf;
 }
 
-/* What the image before has found down need not be found so by failures of clients again. */
-static void inherit(struct checker *checker, const struct estate *estate)
+void checker_inherit(
+	const struct config *config, struct pool_state *state, const struct estate *estate)
 {
-	for (size_t i = 0; estate && i < checker->n_checks; i++) {
-		struct check *check = &checker->checks[i];
-		char name[ESTATE_NAME_MAX];
-		int64_t down = 0;
+	char name[ESTATE_NAME_MAX];
+	struct sockaddr_any where;
 
-		if (estate_get_number(estate, name_of(check, name), &down) < 0 || !down)
-			continue;
-		check->up = false;
-		check->known = true;
-		pool_state_set_up(
-			checker->state, check->pool, check->backend, false, checker->loop->now_ms);
+	for (size_t i = 0; i < config->n_pools; i++) {
+		const struct config_pool *pool = &config->pools[i];
+
+		for (size_t b = 0; pool->check.type && b < pool->n_backends; b++) {
+			int64_t down = 0;
+
+			if (pool_state_address(state, i, b, &where) &&
+				estate_get_number(estate, name_of(pool, &where, name), &down) ==
+					0 &&
+				down)
+				pool_state_set_up(state, i, b, false, 0);
+		}
 	}
 }
 
@@ -412,13 +421,14 @@ int checker_bequeath(const struct checker *checker, struct estate *estate)
 		char name[ESTATE_NAME_MAX];
 
 		if (!check->up && sockaddr_family(&check->addr) != AF_UNSPEC)
-			err = estate_add_number(estate, name_of(check, name), 1);
+			err = estate_add_number(
+				estate, name_of(pool_of(check), &check->addr, name), 1);
 	}
 	return err;
 }
 
 int checker_start(struct loop *loop, const struct config *config, struct pool_state *state,
-	const struct estate *estate, struct checker **ret_checker)
+	struct checker **ret_checker)
 {
 	struct checker *checker = calloc(1, sizeof(*checker));
 	size_t n = 0;
@@ -437,7 +447,6 @@ int checker_start(struct loop *loop, const struct config *config, struct pool_st
 		for (size_t b = 0; config->pools[i].check.type && b < config->pools[i].n_backends;
 			b++)
 			init_check(checker, &checker->checks[checker->n_checks++], i, b);
-	inherit(checker, estate);
 	checker->watch.on_change = on_change;
 	pool_state_add_watch(state, &checker->watch);
 	*ret_checker = checker;

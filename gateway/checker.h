@@ -16,13 +16,18 @@
 struct checker;
 
 /*
- * Begins. The first three must outlive it. Backends that were down according to the estate, if
- * there is one, are down until a check has found them up; they go by pool and address, whatever
- * their place. The first checks are spread over a tenth of the interval. 0 or -ENOMEM, and
- * ret_checker is untouched.
+ * Before anybody asks who is up, and before checker_start(): backends that were down according to
+ * the estate are down until a check has found them up; they go by pool and address, whatever their
+ * place.
+ */
+void checker_inherit(
+	const struct config *config, struct pool_state *state, const struct estate *estate);
+/*
+ * Begins. The first three must outlive it. The first checks are spread over a tenth of the
+ * interval. 0 or -ENOMEM, and ret_checker is untouched.
  */
 int checker_start(struct loop *loop, const struct config *config, struct pool_state *state,
-	const struct estate *estate, struct checker **ret_checker);
+	struct checker **ret_checker);
 /* Into the estate for the next image, which are down. Takes NULL. 0 or a negative errno. */
 int checker_bequeath(const struct checker *checker, struct estate *estate);
 /* Takes NULL, like the next two. */

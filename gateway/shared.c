@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "carry.h"
+#include "checker.h"
 #include "log.h"
 #include "name_estate.h"
 #include "shared_map.h"
@@ -154,6 +155,7 @@ void shared_inherit(struct shared *shared, const struct config *config, struct e
 			stats_add(block, (enum stats_counter)i, (uint64_t)value);
 	measures_inherit(shared->measures, estate);
 	name_estate_inherit(config, shared->pools, estate);
+	checker_inherit(config, shared->pools, estate);
 	carry_inherit(config, shared->limits, shared->who, estate);
 }
 

@@ -472,8 +472,8 @@ static int start_services(struct supervisor *supervisor)
 	err = net_keeper_start(&supervisor->network, &supervisor->loop, config);
 	if (err)
 		return err;
-	err = checker_start(&supervisor->loop, config, supervisor->shared.pools,
-		supervisor->setup->estate, &supervisor->checker);
+	err = checker_start(
+		&supervisor->loop, config, supervisor->shared.pools, &supervisor->checker);
 	if (!err)
 		err = resolver_start(
 			&supervisor->loop, config, supervisor->shared.pools, &supervisor->resolver);

@@ -57,13 +57,14 @@ void supervisor_estate_take_over(struct supervisor *supervisor)
 {
 	int *channels = calloc(supervisor->n_workers, sizeof(*channels));
 
+	/* The way back is closed, and so are its descriptors. */
+	estate_close_rest(supervisor->setup->estate);
+	successor_settled(supervisor->successor);
 	for (size_t i = 0; channels && i < supervisor->n_workers; i++)
 		channels[i] = supervisor->workers[i].channel_fd;
 	if (channels)
 		predecessors_hand_over(supervisor->before, channels, supervisor->n_workers);
 	free(channels);
-	estate_close_rest(supervisor->setup->estate);
-	successor_settled(supervisor->successor);
 }
 
 void supervisor_estate_keep(struct supervisor *supervisor)

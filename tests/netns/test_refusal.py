@@ -102,6 +102,7 @@ class Watch:
         self.site, self.host = site, host
         self.stop = threading.Event()
         self.changes = []  # (time, outcome)
+        self.tries = 0
         self.thread = threading.Thread(target=self.run)
 
     def __enter__(self):
@@ -117,6 +118,7 @@ class Watch:
             outcome = attempt(self.site, self.host)
             if not self.changes or self.changes[-1][1] != outcome:
                 self.changes.append((time.monotonic(), outcome))
+            self.tries += 1
             time.sleep(0.001)
 
     def wait_for(self, outcome, since):
@@ -362,3 +364,17 @@ def test_flapping_server(site, start):
         wait_until(lambda: is_refusing(site), "down")
     assert daemon.stop() == 0
     assert counter(daemon, "refusals_begun") == 6 and counter(daemon, "refusals_ended") == 5
+
+
+def test_reloads_let_nobody_in(site, start):
+    """Not for a moment: the next image knows who is down before it refuses anybody itself."""
+    daemon = start()
+    wait_until(lambda: is_refusing(site), "refusals")
+    wait_until(lambda: attempt(site, GATEWAY6) == "ECONNREFUSED", "a refusal")
+    with Watch(site, GATEWAY6) as watch:
+        for n in range(2, 7):
+            daemon.kill(signal.SIGHUP)
+            wait_until(lambda: daemon.errors().count("ready: ") == n, "a successor", 20)
+            tried = watch.tries
+            wait_until(lambda: watch.tries > tried + 10, "attempts")
+    assert [outcome for _, outcome in watch.changes] == ["ECONNREFUSED"]
