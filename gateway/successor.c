@@ -1,12 +1,14 @@
 #include "successor.h"
 
 #include <assert.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -26,7 +28,8 @@
  * becomes of the file meanwhile. An image keeps copies of all descriptors that it was left until
  * its workers are ready, and the program and configuration before it; if it cannot start, it
  * executes those, which is a succession like any other but for the number "fell back": there is one
- * such step, not two.
+ * such step, not two. So that it can, no image is left without descriptors for what it has itself
+ * and all that it leaves, once more.
  *
  * Between trial and execution it waits for the workers of before to have handed over: flows are not
  * chased from image to image, and somebody always reads the datagrams. Those that still finish a
@@ -42,6 +45,7 @@
  */
 #define PATIENCE_MS 5000U
 #define LOOK_MS	    5U
+#define FDS_SPARE   16U
 
 struct successor {
 	struct successor_setup setup;
@@ -51,6 +55,7 @@ struct successor {
 	bool waiting;	    /* for that, after a trial that went well */
 	uint64_t patience_ends_ms;
 	struct estate *fallback; /* NULL: there is no way back */
+	int spare_fd;		 /* given up to go it when there is no other; -1: none */
 	char *binary;		 /* the path of this image */
 	char *next_binary;	 /* of the trial */
 	int next_config_fd;	 /* what the trial reads; -1: none */
@@ -89,6 +94,7 @@ struct successor *successor_new(struct loop *loop, const struct successor_setup 
 	successor->setup = *setup;
 	successor->loop = loop;
 	successor->next_config_fd = -1;
+	successor->spare_fd = -1;
 	successor->binary = find_binary();
 	succession_init(&successor->trial, loop, on_trial_done, successor);
 	timer_init(&successor->timer, on_look_due);
@@ -105,12 +111,20 @@ static void close_next_config(struct successor *successor)
 	successor->next_config_fd = -1;
 }
 
+static void close_spare(struct successor *successor)
+{
+	if (successor->spare_fd >= 0)
+		close(successor->spare_fd);
+	successor->spare_fd = -1;
+}
+
 static void forget_fallback(struct successor *successor)
 {
 	if (successor->fallback)
 		estate_close_rest(successor->fallback);
 	estate_free(successor->fallback);
 	successor->fallback = NULL;
+	close_spare(successor);
 }
 
 void successor_settled(struct successor *successor)
@@ -127,6 +141,7 @@ void successor_abandon(struct successor *successor)
 	close_next_config(successor);
 	if (successor->fallback)
 		estate_close_rest(successor->fallback);
+	close_spare(successor);
 }
 
 void successor_end(struct successor *successor)
@@ -173,18 +188,56 @@ static int bequeath_self(const struct successor *successor, struct estate *estat
 	return err;
 }
 
+static size_t count_open(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	size_t n = 0;
+
+	while (dir && readdir(dir))
+		n++;
+	if (dir)
+		closedir(dir);
+	return dir ? n : 0; /* with "." and ".." */
+}
+
+static void count_one(void *userdata, const char *name, int fd)
+{
+	size_t *n = userdata;
+
+	(void)name;
+	(void)fd;
+	++*n;
+}
+
+/* Whether this image could come back. False: why not. */
+static bool has_way_back(const struct estate *estate, char reason[SUCCESSION_REASON_MAX])
+{
+	size_t own = count_open(), left = 0;
+	struct rlimit limit;
+
+	estate_for_each_fd(estate, count_one, &left);
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 ||
+		(own > 0 && own + left + FDS_SPARE <= limit.rlim_max))
+		return true;
+	snprintf(reason, SUCCESSION_REASON_MAX,
+		"a reload takes %zu descriptors, and %llu are allowed: raise the limit of open "
+		"files (LimitNOFILE=, ulimit -n)",
+		own + left + FDS_SPARE, (unsigned long long)limit.rlim_max);
+	return false;
+}
+
 /* Does not come back if all goes well. */
 static void execute(struct successor *successor)
 {
 	const struct successor_setup *setup = &successor->setup;
 	struct estate *estate = estate_new();
-	char reason[SUCCESSION_REASON_MAX];
+	char reason[SUCCESSION_REASON_MAX] = "";
 	int self_fd = -1, err;
 
 	err = estate ? bequeath_self(successor, estate, &self_fd) : -ENOMEM;
 	if (!err)
 		err = setup->bequeath(setup->userdata, true, estate);
-	if (!err) {
+	if (!err && has_way_back(estate, reason)) {
 		log_info("the successor is ready to be: executing %s", successor->next_binary);
 		err = succession_execute(
 			successor->next_binary, setup->argv, estate, successor->next_config_fd);
@@ -192,7 +245,9 @@ static void execute(struct successor *successor)
 	if (self_fd >= 0)
 		close(self_fd);
 	estate_free(estate);
-	snprintf(reason, sizeof(reason), "%.400s: %s", successor->next_binary, strerror(-err));
+	if (err)
+		snprintf(reason, sizeof(reason), "%.400s: %s", successor->next_binary,
+			strerror(-err));
 	fail(successor, reason);
 }
 
@@ -289,15 +344,26 @@ bool successor_reaped(struct successor *successor, pid_t pid, int status)
 
 /* ---- in the next image ---- */
 
-int successor_inherit(struct successor *successor, const struct estate *estate)
+int successor_inherit(struct successor *successor, struct estate *estate)
 {
 	const char *failure = estate_get_text(estate, "failure");
+	int64_t fell = 0;
+	int err;
 
 	if (failure) {
 		successor->failed = true;
 		snprintf(successor->reason, sizeof(successor->reason), "%s", failure);
 	}
-	return estate_copy(estate, &successor->fallback);
+	if (estate_get_number(estate, "fell back", &fell) == 0)
+		return 0;
+	successor->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	err = estate_copy(estate, &successor->fallback);
+	if (!err)
+		return 0;
+	log_error("no copy can be kept of what was left: %s", strerror(-err));
+	close_spare(successor);
+	successor_go_back(estate, successor->setup.argv, log_last_error());
+	return err;
 }
 
 void successor_go_back(struct estate *estate, char *const *argv, const char *reason)
@@ -320,6 +386,7 @@ void successor_go_back(struct estate *estate, char *const *argv, const char *rea
 
 void successor_fall_back(struct successor *successor)
 {
+	close_spare(successor);
 	successor_go_back(successor->fallback, successor->setup.argv, log_last_error());
 }
 

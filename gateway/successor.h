@@ -69,9 +69,10 @@ bool successor_reaped(struct successor *successor, pid_t pid, int status);
 /*
  * In the next image: keeps copies of all descriptors of the estate, as others take them out of it,
  * to give them back should it not start. Says why, if it is itself the way back. 0 or a negative
- * errno.
+ * errno; if there can be no copies, it gives the estate back at once, and only comes back itself
+ * if there is no way.
  */
-int successor_inherit(struct successor *successor, const struct estate *estate);
+int successor_inherit(struct successor *successor, struct estate *estate);
 /* It has started, and there is no way back: the copies are closed. */
 void successor_settled(struct successor *successor);
 /*

@@ -1,6 +1,7 @@
 """A successor that was good in its trial and cannot start after all: the image before it comes back."""
 
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -224,3 +225,25 @@ def test_cannot_start_under_a_manager(site, manager, server, more, reason):
     finally:
         clients.close()
     assert (clients.lost, clients.broken) == ([], [])
+
+
+def test_few_descriptors(site, gateway, server):
+    """However few may be open, a reload works or is refused, and nobody is without a gateway."""
+    few, many = config(site, workers=1), config(site, workers=12)
+    daemon = gateway(config=few)
+    clients = load(site, 5)
+    needed = len(os.listdir(f"/proc/{daemon.pid}/fd"))
+    reasons = []
+    try:
+        for more in range(240, 0, -20):
+            resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (needed + more,) * 2)
+            for text in (many, few):
+                write_config(site, daemon, text)
+                told = ctl(site, "reload", check=False)
+                reasons += [told.stderr] if told.returncode else []
+                assert daemon.alive(), daemon.errors()
+                clients.goes_on(3)
+    finally:
+        clients.close()
+    assert (clients.lost, clients.broken) == ([], []), daemon.errors()
+    assert any("raise the limit of open files (LimitNOFILE=" in reason for reason in reasons), reasons
