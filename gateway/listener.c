@@ -63,12 +63,12 @@ static int open_bound(const struct config_listener *config, const struct config_
 	return 0;
 }
 
-int listener_probe(
-	const struct config_listener *config, const struct config_bind *bind, bool absent)
+int listener_probe(const struct config_listener *config, const struct config_bind *bind,
+	bool absent, bool shared)
 {
 	int fd = -1, err;
 
-	err = open_bound(config, bind, absent, false, &fd);
+	err = open_bound(config, bind, absent, shared, &fd);
 	if (!err)
 		close(fd);
 	return err;

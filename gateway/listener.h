@@ -13,9 +13,10 @@
 /*
  * Whether anybody else listens there: -EADDRINUSE then. SO_REUSEPORT would silently share the
  * address with any process of our user. absent: the machine may not have the address yet.
+ * shared: we ourselves do, and then a process of our user goes unnoticed.
  */
-int listener_probe(
-	const struct config_listener *config, const struct config_bind *bind, bool absent);
+int listener_probe(const struct config_listener *config, const struct config_bind *bind,
+	bool absent, bool shared);
 
 /*
  * A listening, non-blocking socket. Everything that accepted sockets inherit is set on it:

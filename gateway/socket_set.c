@@ -30,16 +30,10 @@ static const char *remedy(int err, bool udp)
 	}
 }
 
-/* A socket's name in an estate: its protocol and address, as what it was bound, and its row. */
-static const char *name_of(const struct config_listener *listener, const struct config_bind *bind,
-	size_t row, const char *what, char buf[ESTATE_NAME_MAX])
+static struct socket_name name_of(
+	const struct config_listener *listener, const struct config_bind *bind, size_t row)
 {
-	char text[CONFIG_BIND_TEXT_MAX];
-
-	snprintf(buf, ESTATE_NAME_MAX, "%s%s %s %zu%s",
-		listener->protocol == IPPROTO_UDP ? "udp" : "tcp",
-		listener->v6only ? " v6only" : "", config_bind_text(bind, text), row, what);
-	return buf;
+	return (struct socket_name){ .bind = *bind, .v6only = listener->v6only, .row = row };
 }
 
 /* Opens a socket, or takes the one that was left. */
@@ -59,7 +53,7 @@ static int open_one(const struct config_listener *listener, const struct config_
 /* Whether clients come to a worker of our choice; the first socket speaks for its whole row. */
 static int steer(const struct config_listener *listener, const struct socket_set_one *one)
 {
-	if (listener->protocol == IPPROTO_UDP || one->row > 0)
+	if (listener->protocol == IPPROTO_UDP || one->name.row > 0)
 		return 0;
 	if (listener->after_backend)
 		return listener_steer(one->fd);
@@ -79,15 +73,14 @@ static int grow_set(struct socket_set *set, const struct socket_set_one *one)
 }
 
 /* The worker that has the row from now on: of datagrams, the successor of the one that had it. */
-static size_t owner_of(const struct socket_set *set, struct estate *estate,
-	const struct config_listener *listener, const struct config_bind *bind, size_t row)
+static size_t owner_of(
+	const struct socket_set *set, const struct estate *estate, const struct socket_name *name)
 {
-	char name[ESTATE_NAME_MAX];
-	int64_t owner = (int64_t)row;
+	char text[ESTATE_NAME_MAX];
+	int64_t owner = (int64_t)name->row;
 
-	if (estate && listener->protocol == IPPROTO_UDP)
-		(void)estate_get_number(
-			estate, name_of(listener, bind, row, " owner", name), &owner);
+	if (estate && name->bind.protocol == IPPROTO_UDP)
+		(void)estate_get_number(estate, socket_name_text(name, " owner", text), &owner);
 	return owner < 0 ? 0 : (size_t)owner % set->n_workers;
 }
 
@@ -100,20 +93,19 @@ static int open_bind(struct socket_set *set, const struct config *config, size_t
 {
 	const struct config_listener *listener = &config->listeners[index];
 	bool udp = listener->protocol == IPPROTO_UDP;
-	char name[ESTATE_NAME_MAX];
+	char text[ESTATE_NAME_MAX];
 
 	for (size_t row = 0;; row++) {
 		struct socket_set_one one = {
 			.listener = index,
 			.bind = bind,
-			.row = row,
-			.owner = owner_of(set, estate, listener, bind, row),
+			.name = name_of(listener, bind, row),
 		};
 		int inherited =
-			estate ? estate_take_fd(estate, name_of(listener, bind, row, "", name))
-			       : -1;
+			estate ? estate_take_fd(estate, socket_name_text(&one.name, "", text)) : -1;
 		int err;
 
+		one.owner = owner_of(set, estate, &one.name);
 		if (inherited < 0 && (row >= set->n_workers || (udp && row > 0 && set->inherited)))
 			return 0;
 		set->inherited = inherited >= 0;
@@ -127,19 +119,125 @@ static int open_bind(struct socket_set *set, const struct config *config, size_t
 	}
 }
 
+/* ---- what was left and is not named any more ---- */
+
+struct left {
+	struct socket_name *names;
+	size_t n;
+	int err;
+};
+
+static void note_left(void *userdata, const char *text, int fd)
+{
+	struct left *left = userdata;
+	struct socket_name name, *names;
+
+	(void)fd;
+	if (left->err || !socket_name_parse(text, &name) || name.bind.protocol != IPPROTO_TCP ||
+		config_bind_diverted(&name.bind))
+		return;
+	names = reallocarray(left->names, left->n + 1, sizeof(*names));
+	if (!names) {
+		left->err = -ENOMEM;
+		return;
+	}
+	left->names = names;
+	names[left->n++] = name;
+}
+
+/* Whose clients arrive there now; NULL: nobody's. */
+static const struct config_bind *find_bind(
+	const struct config *config, const struct socket_name *name, size_t *ret_listener)
+{
+	for (size_t i = 0; i < config->n_listeners; i++)
+		for (size_t b = 0; b < config->listeners[i].n_binds; b++) {
+			const struct config_bind *bind = &config->listeners[i].binds[b];
+
+			if (bind->protocol != IPPROTO_TCP || config_bind_diverted(bind) ||
+				!bind_covers(bind, &name->bind))
+				continue;
+			*ret_listener = i;
+			return bind;
+		}
+	return NULL;
+}
+
+static int keep_one(struct socket_set *set, const struct config *config,
+	const struct socket_name *name, struct estate *estate)
+{
+	struct socket_set_one one = { .name = *name, .kept = true };
+	char text[ESTATE_NAME_MAX];
+	int err;
+
+	one.bind = find_bind(config, name, &one.listener);
+	if (!one.bind)
+		return 0;
+	one.owner = owner_of(set, estate, name);
+	one.fd = estate_take_fd(estate, socket_name_text(name, "", text));
+	if (one.fd < 0)
+		return 0;
+	err = grow_set(set, &one);
+	if (err) {
+		close(one.fd);
+		return err;
+	}
+	err = listener_adopt(one.fd, &config->listeners[one.listener]);
+	return err ? err : steer(&config->listeners[one.listener], &one);
+}
+
+static int keep_left(struct socket_set *set, const struct config *config, struct estate *estate)
+{
+	struct left left = { 0 };
+
+	if (!estate)
+		return 0;
+	estate_for_each_fd(estate, note_left, &left);
+	for (size_t i = 0; i < left.n && !left.err; i++)
+		left.err = keep_one(set, config, &left.names[i], estate);
+	free(left.names);
+	return left.err;
+}
+
+/* ---- all of them ---- */
+
 static bool is_inherited(const struct estate *estate, const struct config_listener *listener,
 	const struct config_bind *bind)
 {
-	char name[ESTATE_NAME_MAX];
+	const struct socket_name name = name_of(listener, bind, 0);
+	char text[ESTATE_NAME_MAX];
 
-	return estate && estate_has_fd(estate, name_of(listener, bind, 0, "", name));
+	return estate && estate_has_fd(estate, socket_name_text(&name, "", text));
 }
 
-/* What was left is there, and no stranger's. */
+struct rival {
+	const struct config_bind *bind;
+	bool found;
+};
+
+static void look_for_rival(void *userdata, const char *text, int fd)
+{
+	struct rival *rival = userdata;
+	struct socket_name name;
+
+	(void)fd;
+	if (socket_name_parse(text, &name) && socket_name_contends(&name, rival->bind))
+		rival->found = true;
+}
+
+/* What was left is there, and no stranger's; that may also be what is in the way of another. */
 static int probe(const struct config_listener *listener, const struct config_bind *bind,
 	bool absent, const struct estate *estate)
 {
-	return is_inherited(estate, listener, bind) ? 0 : listener_probe(listener, bind, absent);
+	struct rival rival = { .bind = bind };
+	int err;
+
+	if (is_inherited(estate, listener, bind))
+		return 0;
+	err = listener_probe(listener, bind, absent, false);
+	if (err != -EADDRINUSE || !estate)
+		return err;
+	estate_for_each_fd(estate, look_for_rival, &rival);
+	return rival.found ? listener_probe(listener, bind, absent, true) : err;
 }
 
 /*
@@ -239,6 +337,8 @@ int socket_set_open(struct socket_set *set, const struct config *config, size_t 
 	snprintf(error, SOCKET_SET_ERROR_MAX, "no memory");
 	err = open_all(set, config, estate, false, error);
 	if (!err)
+		err = keep_left(set, config, estate);
+	if (!err)
 		err = fill(set, config);
 	if (err)
 		socket_set_destroy(set);
@@ -251,22 +351,18 @@ int socket_set_try(
 	return open_all(NULL, config, estate, true, error);
 }
 
-int socket_set_bequeath(
-	const struct socket_set *set, const struct config *config, struct estate *estate)
+int socket_set_bequeath(const struct socket_set *set, struct estate *estate)
 {
 	int err = 0;
 
 	for (size_t i = 0; i < set->n_all && !err; i++) {
 		const struct socket_set_one *one = &set->all[i];
-		const struct config_listener *listener = &config->listeners[one->listener];
-		char name[ESTATE_NAME_MAX];
+		char text[ESTATE_NAME_MAX];
 
-		err = estate_add_fd(
-			estate, name_of(listener, one->bind, one->row, "", name), one->fd);
+		err = estate_add_fd(estate, socket_name_text(&one->name, "", text), one->fd);
 		if (!err)
 			err = estate_add_number(estate,
-				name_of(listener, one->bind, one->row, " owner", name),
-				(int64_t)one->owner);
+				socket_name_text(&one->name, " owner", text), (int64_t)one->owner);
 	}
 	return err;
 }

@@ -3,7 +3,9 @@
  * (SO_REUSEPORT), which are shared out among the workers.
  *
  * They are opened once and stay open as long as the gateway accepts, whatever becomes of the
- * workers, and of the image that opened them: a later one gets them with its estate.
+ * workers, and of the image that opened them: a later one gets them with its estate. Of an address
+ * that is not named any more, but is among those of a bind that is, they are kept: clients are
+ * about to be accepted there.
  */
 #pragma once
 
@@ -12,12 +14,14 @@
 #include "admission.h"
 #include "config.h"
 #include "estate.h"
+#include "socket_name.h"
 #include "udp_session.h"
 
 struct socket_set_one {
 	size_t listener; /* index, in the configuration */
 	const struct config_bind *bind;
-	size_t row;
+	struct socket_name name; /* as what it was bound: the same, or narrower if it was kept */
+	bool kept;
 	size_t owner; /* index of a worker */
 	size_t place; /* in the order of the configuration */
 	int fd;	      /* -1: closed */
@@ -52,10 +56,8 @@ int socket_set_open(struct socket_set *set, const struct config *config, size_t 
 int socket_set_try(
 	const struct config *config, struct estate *estate, char error[SOCKET_SET_ERROR_MAX]);
 
-/* Into the estate for the next image. config: the one that it was opened with. 0, or a negative
- * errno. */
-int socket_set_bequeath(
-	const struct socket_set *set, const struct config *config, struct estate *estate);
+/* Into the estate for the next image. 0, or a negative errno. */
+int socket_set_bequeath(const struct socket_set *set, struct estate *estate);
 
 /* One worker's sockets. */
 struct admission_listener *socket_set_tcp(

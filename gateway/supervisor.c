@@ -110,7 +110,7 @@ static void announce_ready(struct supervisor *supervisor)
 	if (supervisor->trying)
 		return;
 	for (size_t i = 0; i < sockets->n_all; i++)
-		if (sockets->all[i].row == 0)
+		if (sockets->all[i].name.row == 0 && !sockets->all[i].kept)
 			announce_bind(supervisor,
 				&supervisor->config->listeners[sockets->all[i].listener],
 				sockets->all[i].bind);

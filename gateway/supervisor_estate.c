@@ -31,7 +31,7 @@ static int bequeath_processes(struct supervisor *supervisor, struct estate *esta
 int supervisor_estate_bequeath(void *userdata, bool all, struct estate *estate)
 {
 	struct supervisor *supervisor = userdata;
-	int err = socket_set_bequeath(&supervisor->sockets, supervisor->config, estate);
+	int err = socket_set_bequeath(&supervisor->sockets, estate);
 
 	if (!err)
 		err = supervisor_observer_bequeath(supervisor, all, estate);

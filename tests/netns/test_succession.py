@@ -291,6 +291,64 @@ def test_configuration_changes(site, gateway, server):
     wait_until(lambda: any(record["listener"] == "old" for record in access_records(daemon)), "its record")
 
 
+@contextlib.contextmanager
+def stopped(pids):
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("wide", [f"*:{FRONT}", f"[::]:{FRONT}"])
+def test_bind_becomes_wider(site, gateway, server, wide):
+    """From an address to all of them, and back: whoever waits at the address is served all the same."""
+    def text(bind):
+        return config(site).replace(f'"*:{FRONT}"', f'"{bind}"')
+
+    named = f"[{GATEWAY6}]:{FRONT}"
+    daemon = gateway(config=text(named))
+    write_config(site, daemon, text(wide))
+    workers = [worker["pid"] for worker in control(site, "status")["result"]["workers"]]
+    with contextlib.ExitStack() as stack:
+        with stopped(workers):
+            waiting = [stack.enter_context(site.client.connect(GATEWAY6, FRONT)) for _ in range(8)]
+            reload(daemon)
+        for client in waiting:
+            client.sendall(b"x")
+            assert read_exactly(client, 1) == b"x"
+    alone(daemon)
+    clients = load(site, 5)
+    try:
+        for _ in range(3):
+            reload(daemon)
+            clients.goes_on(10)
+    finally:
+        clients.close()
+    assert (clients.lost, clients.broken) == ([], []), daemon.errors()
+    for bind in (named, wide):
+        alone(daemon)
+        write_config(site, daemon, text(bind))
+        reload(daemon)
+        with site.client.connect(GATEWAY6, FRONT) as client:
+            client.sendall(b"x")
+            assert read_exactly(client, 1) == b"x"
+
+
+def test_strangers_are_in_the_way(site, gateway, server):
+    """Our own sockets on that port are none, another program's are."""
+    daemon = gateway(config=config(site))
+    with site.gateway.listen(GATEWAY6, FRONT + 1):
+        write_config(site, daemon, config(site, f'listener "more" {{ bind = "*:{FRONT + 1}" pool = "p" }}'))
+        answer = control(site, "reload")
+        assert answer["ok"], answer
+        wait_until(lambda: not control(site, "generation")["result"]["trying"], "the trial's end", 30)
+        assert "another program listens there" in control(site, "generation")["result"]["failure"]
+    reload(daemon)
+
+
 def test_bans_hold_in_between(site, gateway, server):
     """Who is banned gets nothing through, not even while one image gives way to the other."""
     daemon = gateway(config=config(site, f'state-directory = "{site.dir}/state"'))
