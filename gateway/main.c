@@ -24,6 +24,7 @@ static int run(const struct options *options, char **argv,
 		.argv = argv,
 		.estate = inheritance->estate,
 	};
+	int status;
 
 	switch (options->action) {
 	case OPTIONS_HELP:
@@ -41,7 +42,12 @@ static int run(const struct options *options, char **argv,
 		return std_streams_flush("sixgated");
 	case OPTIONS_RUN:
 		log_set_level((enum log_level)options->config->log_level);
-		return inheritance->trial ? supervisor_try(&setup) : supervisor_run(&setup);
+		if (!inheritance->trial)
+			return supervisor_run(&setup);
+		status = supervisor_try(&setup);
+		if (status == EXIT_SUCCESS)
+			succession_say_fine();
+		return status;
 	}
 	return EXIT_FAILURE;
 }

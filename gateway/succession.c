@@ -32,6 +32,9 @@
 #define CONFIG_VARIABLE "SIXGATE_CONFIG"
 #define TRIAL_VARIABLE	"SIXGATE_TRIAL"
 
+/* What a trial that went well says at its end: the status of another program may be 0 as well. */
+#define FINE "sixgated: this image could start\n"
+
 /* ---- what an image finds ---- */
 
 /* The number in a variable, which is cleared; -1: none. */
@@ -96,6 +99,12 @@ static int set_number(const char *variable, int number)
 }
 
 /* ---- a trial ---- */
+
+void succession_say_fine(void)
+{
+	fputs(FINE, stdout);
+	fflush(stdout);
+}
 
 void succession_init(
 	struct succession *succession, struct loop *loop, succession_done *done, void *userdata)
@@ -287,6 +296,9 @@ static void say_reason(
 	else if (WIFSIGNALED(status))
 		snprintf(reason, SUCCESSION_REASON_MAX, "it was killed by signal %d%s%.400s",
 			WTERMSIG(status), said[0] ? ": " : "", said);
+	else if (WEXITSTATUS(status) == EXIT_SUCCESS)
+		snprintf(reason, SUCCESSION_REASON_MAX,
+			"it ended without saying that it could start: is it sixgated?");
 	else if (said[0])
 		snprintf(reason, SUCCESSION_REASON_MAX, "%s", said);
 	else
@@ -297,7 +309,7 @@ static void say_reason(
 bool succession_reaped(struct succession *succession, pid_t pid, int status)
 {
 	char reason[SUCCESSION_REASON_MAX] = "";
-	bool ok = WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS;
+	bool ok;
 
 	if (!succession->pid || pid != succession->pid)
 		return false;
@@ -308,6 +320,8 @@ bool succession_reaped(struct succession *succession, pid_t pid, int status)
 		(void)read_output(succession);
 	close_output(succession);
 	succession->pid = 0;
+	ok = WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS &&
+	     strstr(succession->output, FINE);
 	if (!ok)
 		say_reason(succession, status, reason);
 	succession->done(succession->userdata, ok, reason);

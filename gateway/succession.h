@@ -3,8 +3,9 @@
  * release, or both.
  *
  * First a trial: the binary is run as a child that reads the configuration, starts workers that
- * serve nobody, and ends. If that goes well, the supervisor executes the same binary with the same
- * configuration in its own place, with the same process id, and leaves it its estate (estate.h).
+ * serve nobody, says so, and ends. If that goes well, the supervisor executes the same binary with
+ * the same configuration in its own place, with the same process id, and leaves it its estate
+ * (estate.h).
  */
 #pragma once
 
@@ -36,6 +37,9 @@ struct succession_inheritance {
  * is -EPROTONOSUPPORT, and then its descriptors stay open, as nobody knows what they are.
  */
 int succession_inherit(struct succession_inheritance *ret_inheritance);
+
+/* For a trial: says on the standard output that it could start, which another program does not. */
+void succession_say_fine(void);
 
 /*
  * How a trial went: ok, or the last line that it said, which is the callee's only during the call.

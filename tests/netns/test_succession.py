@@ -136,7 +136,7 @@ def test_successors_that_are_succeeded(site, gateway):
     finally:
         flows.close()
     assert not flows.errors, (flows.counts(), flows.errors[:5], daemon.errors())
-    assert "is lost" not in daemon.errors() and "has left" not in daemon.errors() and "signal" not in daemon.errors()
+    assert "is lost" not in daemon.errors() and "successor has left" not in daemon.errors() and "signal" not in daemon.errors()
     # Somebody reads them at all times; on a slow machine some answers are late.
     assert flows.seconds[-1]["lost"] * 2 < flows.seconds[-1]["datagrams"], flows.seconds[-1]
 
@@ -416,6 +416,7 @@ def test_those_that_cannot_succeed(site, gateway, server):
         failure(script(site, "crash", "kill -SEGV $$"), "killed by signal 11")
         failure(script(site, "exit", "echo 'sixgated: out of luck' >&2; exit 3"), "out of luck")
         failure(script(site, "silent", "exit 3"), "status 3")
+        failure(script(site, "another-program", "echo fine; exit 0"), "is it sixgated?")
         failure(script(site, "hang", "sleep 1000"), "not ready after 10 s")
         failure(f"{site.dir}/none", "No such file")
         assert len(pids & set(workers_of(daemon))) == 2, "the workers are others"
