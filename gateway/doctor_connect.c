@@ -6,10 +6,16 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "doctor_header.h"
+
 struct attempt {
 	const struct doctor_backend *backend;
 	int fd;	    /* -1: it is over */
-	int result; /* -EINPROGRESS: none yet */
+	int result; /* of connect(2); -EINPROGRESS: none yet */
+	bool told;  /* the header was sent */
+	bool ended; /* ... and then the server has ended the connection */
+	uint8_t answer[DOCTOR_ANSWER_MAX];
+	size_t answer_len;
 };
 
 static int64_t now_ms(void)
@@ -42,40 +48,82 @@ static int begin(const struct doctor_backend *backend, int *ret_fd)
 	return connect(fd, &backend->addr.sa, sockaddr_len(&backend->addr)) < 0 ? -errno : 0;
 }
 
-static void finish(struct attempt *attempt, int result)
+static void finish(struct attempt *attempt)
 {
-	attempt->result = result;
 	if (attempt->fd >= 0)
 		close(attempt->fd);
 	attempt->fd = -1;
 }
 
-static void wait_all(struct attempt *attempts, size_t n)
+static bool is_connecting(const struct attempt *attempt)
+{
+	return attempt->fd >= 0 && attempt->result == -EINPROGRESS;
+}
+
+static void on_connected(struct attempt *attempt)
+{
+	int error = 0;
+	socklen_t len = sizeof(error);
+
+	if (getsockopt(attempt->fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
+		error = errno;
+	attempt->result = -error;
+}
+
+static bool is_listening(const struct attempt *attempt)
+{
+	return attempt->fd >= 0 && attempt->told && !attempt->ended && attempt->answer_len == 0;
+}
+
+static void on_answer(struct attempt *attempt)
+{
+	ssize_t n = recv(attempt->fd, attempt->answer, sizeof(attempt->answer), 0);
+
+	if (n > 0)
+		attempt->answer_len = (size_t)n;
+	else if (n == 0 || (errno != EAGAIN && errno != EINTR))
+		attempt->ended = true;
+}
+
+/* Waits for all that are waiting, for so long at most. */
+static void wait_all(struct attempt *attempts, size_t n, int64_t left, short events,
+	bool (*is_waiting)(const struct attempt *), void (*on_event)(struct attempt *))
 {
 	struct pollfd polled[DOCTOR_CONNECT_MAX];
-	int64_t end = now_ms() + DOCTOR_CONNECT_MS, left = DOCTOR_CONNECT_MS;
-	size_t waiting = 1;
+	int64_t end = now_ms() + left;
+	size_t waiting;
 
-	while (waiting > 0 && left > 0) {
+	for (; left > 0; left = end - now_ms()) {
 		waiting = 0;
 		for (size_t i = 0; i < n; i++) {
-			polled[i] = (struct pollfd){ .fd = attempts[i].fd, .events = POLLOUT };
-			waiting += attempts[i].fd >= 0;
+			bool waits = is_waiting(&attempts[i]);
+
+			polled[i] = (struct pollfd){ .fd = waits ? attempts[i].fd : -1,
+				.events = events };
+			waiting += waits;
 		}
 		if (waiting == 0 || (poll(polled, n, (int)left) < 0 && errno != EINTR))
 			return;
-		for (size_t i = 0; i < n; i++) {
-			int error = 0;
-			socklen_t len = sizeof(error);
-
-			if (attempts[i].fd < 0 || !polled[i].revents)
-				continue;
-			if (getsockopt(attempts[i].fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
-				error = errno;
-			finish(&attempts[i], -error);
-		}
-		left = end - now_ms();
+		for (size_t i = 0; i < n; i++)
+			if (polled[i].fd >= 0 && polled[i].revents)
+				on_event(&attempts[i]);
 	}
+}
+
+/* Sends the header, if clients of the server have one. */
+static void tell(const struct doctor_facts *facts, struct attempt *attempt)
+{
+	struct sockaddr_any local = { 0 };
+	socklen_t local_len = sizeof(local);
+	uint8_t header[DOCTOR_HEADER_MAX];
+	size_t len;
+
+	if (attempt->fd < 0 || attempt->result != 0 ||
+		getsockname(attempt->fd, &local.sa, &local_len) < 0 ||
+		!doctor_header_make(facts, attempt->backend, &local, header, &len))
+		return;
+	attempt->told = true;
+	attempt->ended = send(attempt->fd, header, len, MSG_NOSIGNAL) < 0;
 }
 
 static void report_attempt(const struct attempt *attempt, struct doctor_report *report)
@@ -108,6 +156,34 @@ static void report_attempt(const struct attempt *attempt, struct doctor_report *
 	}
 }
 
+static void report_header(const struct attempt *attempt, struct doctor_report *report)
+{
+	char text[SOCKADDR_TEXT_MAX], quoted[DOCTOR_ANSWER_TEXT];
+	const char *owner = attempt->backend->owner;
+
+	if (!attempt->told)
+		return;
+	sockaddr_format(&attempt->backend->addr, text);
+	switch (doctor_header_judge(attempt->answer, attempt->answer_len, attempt->ended)) {
+	case DOCTOR_HEADER_FINE:
+		doctor_add(report, "header", text, DOCTOR_OK, NULL,
+			"%s of pool %s has nothing against a PROXY header", text, owner);
+		break;
+	case DOCTOR_HEADER_REFUSED:
+		doctor_add(report, "header", text, DOCTOR_WRONG, NULL,
+			"%s of pool %s does not expect the PROXY header, which it answers by %s: "
+			"configure it to, or write identity = none",
+			text, owner,
+			doctor_header_quote(attempt->answer, attempt->answer_len, quoted));
+		break;
+	case DOCTOR_HEADER_CLOSED:
+		doctor_add(report, "header", text, DOCTOR_WARN, NULL,
+			"%s of pool %s ends a connection that has a PROXY header and no client: "
+			"does it expect the header?",
+			text, owner);
+	}
+}
+
 void doctor_check_connect(const struct doctor_facts *facts, struct doctor_report *report)
 {
 	struct attempt attempts[DOCTOR_CONNECT_MAX];
@@ -124,13 +200,15 @@ void doctor_check_connect(const struct doctor_facts *facts, struct doctor_report
 		attempts[n] = (struct attempt){ .backend = backend, .fd = -1 };
 		result = begin(backend, &attempts[n].fd);
 		attempts[n].result = result;
-		if (result != -EINPROGRESS)
-			finish(&attempts[n], result);
 		n++;
 	}
-	wait_all(attempts, n);
+	wait_all(attempts, n, DOCTOR_CONNECT_MS, POLLOUT, is_connecting, on_connected);
+	for (size_t i = 0; i < n; i++)
+		tell(facts, &attempts[i]);
+	wait_all(attempts, n, DOCTOR_ANSWER_MS, POLLIN, is_listening, on_answer);
 	for (size_t i = 0; i < n; i++) {
-		finish(&attempts[i], attempts[i].result);
+		finish(&attempts[i]);
 		report_attempt(&attempts[i], report);
+		report_header(&attempts[i], report);
 	}
 }

@@ -11,9 +11,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#include "control.h"
 #include "net_wanted.h"
 #include "nft_table.h"
 
@@ -276,11 +279,11 @@ int doctor_facts_list(struct doctor_facts *facts)
 static bool has_unit(const char *root)
 {
 	static const char *const units[] = {
-		"/etc/systemd/system/sixgated.service",
-		"/run/systemd/system/sixgated.service",
-		"/usr/local/lib/systemd/system/sixgated.service",
-		"/usr/lib/systemd/system/sixgated.service",
-		"/lib/systemd/system/sixgated.service",
+		"/etc/systemd/system/sixgate.service",
+		"/run/systemd/system/sixgate.service",
+		"/usr/local/lib/systemd/system/sixgate.service",
+		"/usr/lib/systemd/system/sixgate.service",
+		"/lib/systemd/system/sixgate.service",
 	};
 	struct stat ours, first;
 
@@ -315,7 +318,7 @@ static int make_commands(struct doctor_facts *facts, const char *path)
 		goto finish;
 	facts->apply = doctor_text("%s --config %s net apply", self, file);
 	if (has_unit(facts->root))
-		facts->start = strdup("systemctl start sixgated");
+		facts->start = strdup("systemctl start sixgate");
 	else
 		facts->start = doctor_text(
 			"setsid %s --config %s </dev/null >/dev/null 2>&1 &", other, file);
@@ -460,6 +463,27 @@ static void read_kernel(struct doctor_facts *facts)
 	net_channels_close(&channels);
 }
 
+/* Whether nobody accepts at the control socket. Who may not ask does not know. */
+static bool is_absent(const struct config *config)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	bool absent = false;
+	int fd, n;
+
+	n = snprintf(
+		addr.sun_path, sizeof(addr.sun_path), "%s/" CONTROL_SOCKET, config->run_directory);
+	if (n < 0 || (size_t)n >= sizeof(addr.sun_path))
+		return false;
+	/* A gateway that has no time for us is there: EAGAIN. */
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return false;
+	if (connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0)
+		absent = errno == ENOENT || errno == ECONNREFUSED;
+	close(fd);
+	return absent;
+}
+
 int doctor_facts_gather(
 	const struct config *config, const char *path, struct doctor_facts *ret_facts)
 {
@@ -477,6 +501,7 @@ int doctor_facts_gather(
 		doctor_facts_clear(&facts);
 		return err;
 	}
+	facts.absent = is_absent(config);
 	read_sockets(&facts);
 	read_kernel(&facts);
 	*ret_facts = facts;

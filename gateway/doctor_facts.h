@@ -53,6 +53,7 @@ struct doctor_facts {
 	size_t n_binds;
 	struct doctor_backend *backends;
 	size_t n_backends;
+	bool absent;	   /* no gateway answers at the control socket, for certain */
 	int sockets_error; /* binds[].listening and backends[].in_use are not known */
 	struct net_route default_v4, default_v6; /* family 0: there is none */
 };

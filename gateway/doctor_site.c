@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control.h"
+
 #define IPV6_MTU_MIN 1280U
 
 /* A command for the link, followed by what brings back what the link has lost. Frees name. */
@@ -379,13 +381,24 @@ void doctor_check_sources(const struct doctor_facts *facts, struct doctor_report
 
 /* ---- listener ---- */
 
+static void taken(const struct doctor_facts *facts, const char *subject, const char *text,
+	struct doctor_report *report)
+{
+	doctor_add(report, "listener", subject, DOCTOR_WRONG, NULL,
+		"another program has %s, or the gateway with another configuration: none answers "
+		"at %s/" CONTROL_SOCKET "; 'ss -lntup' tells which",
+		text, facts->config->run_directory);
+}
+
 static void check_udp(const struct doctor_facts *facts, const struct doctor_bind *bind,
 	const char *text, struct doctor_report *report)
 {
 	char subject[CONFIG_BIND_TEXT_MAX + sizeof("/udp")];
 
 	snprintf(subject, sizeof(subject), "%s/udp", text);
-	if (bind->listening)
+	if (bind->listening && facts->absent)
+		taken(facts, subject, text, report);
+	else if (bind->listening)
 		doctor_add(report, "listener", subject, DOCTOR_OK, NULL,
 			"a UDP socket is bound to %s", text);
 	else if (facts->sockets_error)
@@ -409,7 +422,9 @@ void doctor_check_listeners(const struct doctor_facts *facts, struct doctor_repo
 			check_udp(facts, bind, text, report);
 			continue;
 		}
-		if (bind->listening)
+		if (bind->listening && facts->absent)
+			taken(facts, text, text, report);
+		else if (bind->listening)
 			doctor_add(report, "listener", text, DOCTOR_OK, NULL,
 				"a socket listens on %s", text);
 		else if (facts->sockets_error)

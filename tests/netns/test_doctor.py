@@ -2,15 +2,19 @@
 
 import json
 import os
+import select
 import shutil
 import socket
 import tempfile
+import threading
 from collections import namedtuple
 from pathlib import Path
 
 import pytest
 
 from netsite import GATEWAY6, SERVER4, build_dir, wait_until
+from netsite.site import nginx_http_paths
+from netsite.web import answers
 
 PORT = 7000
 VIP = "2001:db8:90::1"
@@ -98,6 +102,14 @@ def listen_anyhow(namespace, host):
     return listener
 
 
+def answer_anyhow(control):
+    """At the control socket, as doctor looks whether the gateway is there."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(control.site.dir / "run" / "control.sock"))
+    listener.listen(128)
+    return listener
+
+
 @pytest.fixture
 def control(site):
     if not (build_dir() / "sixgatectl").exists():
@@ -116,6 +128,7 @@ def right(control):
     """A site that doctor finds nothing in."""
     control.apply()
     sockets = [listen_anyhow(control.site.gateway, host) for host in (VIP, PREFIX.split("/")[0], VIP4)]
+    sockets.append(answer_anyhow(control))
     control.wait_fine()
     yield control
     for listener in sockets:
@@ -199,7 +212,8 @@ def test_duplicate_address(right):
 def test_address_that_nobody_set_up(right):
     """Without the section the address is the administrator's, and so is the command."""
     right.run("net", "teardown")
-    text = f'listener "l" {{ bind = "[2001:db8:1::99]:{PORT}" pool = "web" }}\n' \
+    text = f'run-directory = "{right.site.dir}/run"\n' \
+           f'listener "l" {{ bind = "[2001:db8:1::99]:{PORT}" pool = "web" }}\n' \
            f'pool "web" {{ backend "{SERVER4}:{PORT}" {{}} }}\n'
     right.config = right.site.write("plain.conf", text)
     with listen_anyhow(right.site.gateway, "2001:db8:1::99"):
@@ -233,6 +247,86 @@ def test_networkd(right, broken):
 
 
 # ---- what no command mends -----------------------------------------------------------------------
+
+def test_port_that_another_program_has(right):
+    """All is as it should be, but nobody answers at the control socket."""
+    path = right.site.dir / "run" / "control.sock"
+    path.rename(path.with_suffix(".away"))
+    found = right.bad()
+    assert {(one["check"], one["status"], one["mend"]) for one in found} == {("listener", "wrong", None)}
+    assert len(found) == 3 and all("another program has" in one["text"] for one in found)
+    path.with_suffix(".away").rename(path)
+    right.wait_fine()
+
+
+@pytest.fixture
+def told(control):
+    """A gateway whose clients all have a header, and a web server at two ports: one expects it."""
+    site = control.site
+    ports = {"expected": 7001, "unexpected": 7002}
+    web = site.nginx(site.server, f"""
+worker_processes 1;
+events {{ worker_connections 256; }}
+http {{
+    {nginx_http_paths()}
+    access_log off;
+    server {{ listen {SERVER4}:{ports["expected"]} proxy_protocol; }}
+    server {{ listen {SERVER4}:{ports["unexpected"]}; }}
+}}
+""", [], name="web")
+    for port in ports.values():
+        web.wait_ready(lambda port=port: answers(site, SERVER4, port))
+
+    def use(port, identity="proxy-v2"):
+        control.config.write_text(f"""run-directory = "{site.dir}/run"
+            state-directory = "{site.dir}/state"
+            listener "l" {{ bind = "[{GATEWAY6}]:{PORT}" pool = "p" identity = {identity} }}
+            pool "p" {{ backend "{SERVER4}:{port}" {{}} }}
+        """)
+        _, report = control.json("doctor")
+        return [(one["status"], one["text"]) for one in report["checks"] if one["check"] == "header"]
+    use.ports = ports
+    return use
+
+
+@pytest.mark.parametrize("identity", ["proxy-v2", "proxy-v1"])
+def test_server_that_expects_no_header(told, identity):
+    """It is found by its answer, for which doctor does not wait long."""
+    said = []
+
+    def found():
+        said[:] = told(told.ports["unexpected"], identity)
+        return [status for status, _ in said] == ["wrong"]
+    wait_until(found, "doctor sees the answer in time", 30)
+    assert "does not expect the PROXY header" in said[0][1] and '"HTTP/1.1 400 Bad Request"' in said[0][1]
+
+
+def test_server_that_expects_the_header(told):
+    for identity in ("proxy-v2", "proxy-v1"):
+        assert [status for status, _ in told(told.ports["expected"], identity)] == ["ok"]
+    assert told(told.ports["unexpected"], "none") == []
+
+
+def test_server_that_ends_the_connection(told, control):
+    """One that accepts and closes, which may be how it takes a check."""
+    ender = control.site.server.listen(SERVER4, 7003)
+    ended = threading.Event()
+
+    def end_all():
+        while not ended.is_set():
+            if select.select([ender], [], [], 0.1)[0]:
+                connection, _ = ender.accept()
+                with connection:
+                    connection.recv(16)
+    thread = threading.Thread(target=end_all)
+    thread.start()
+    try:
+        wait_until(lambda: [status for status, _ in told(7003)] == ["warn"], "doctor sees the end in time", 30)
+    finally:
+        ended.set()
+        thread.join()
+        ender.close()
+
 
 @pytest.mark.parametrize("silent", [False, True], ids=["refuses", "silent"])
 def test_server_that_does_not_answer(right, silent):

@@ -111,6 +111,14 @@ def test_examples(tmp_path):
         assert answer.returncode == 0, f"{answer.stderr}\n{text}"
 
 
+def test_unit():
+    """Doctor starts the unit that the package has."""
+    code = (GATEWAY / "doctor_facts.c").read_text()
+    units = set(re.findall(r"system/([a-z]+\.service)", code))
+    assert units == {path.name for path in (ROOT / "debian").glob("*.service")}
+    assert [f"{name}.service" for name in re.findall(r"systemctl start (\w+)", code)] == sorted(units)
+
+
 # ---- a gateway that runs ----
 
 @pytest.fixture

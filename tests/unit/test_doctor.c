@@ -930,8 +930,10 @@ static void test_udp_and_tcp_are_told_apart(void **state)
 	/* Just the server of TCP is tried. */
 	facts.backends[0].error = facts.backends[1].error = 0;
 	doctor_check_connect(&facts, &report);
-	assert_int_equal(report.n_findings, 1);
-	assert_int_equal(report.findings[0].status, DOCTOR_OK);
+	assert_int_equal(report.n_findings, 2);
+	assert_string_equal(report.findings[0].check, "connect");
+	assert_string_equal(report.findings[1].check, "header");
+	assert_int_equal(doctor_count(&report, DOCTOR_OK), 2);
 	doctor_report_clear(&report);
 	facts.backends[0].served = false;
 	doctor_check_connect(&facts, &report);
