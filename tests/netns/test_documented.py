@@ -43,10 +43,12 @@ def item_names(line):
 def test_options():
     """Each option of each section has an item, and no item is about anything else."""
     source = (GATEWAY / "config_tree.c").read_text()
-    tables = re.findall(r"cfg_opt_t \w+_opts\[\] = \{(.*?)\n\};", source, re.DOTALL)
-    schema = Counter(name for table in tables for name in re.findall(r'CFG_(?:STR|STR_LIST)\("([^"]+)"', table))
-    sections = {name for table in tables for name in re.findall(r'CFG_SEC\("([^"]+)"', table)}
-    assert schema["bind"] == 1 and schema["max"] == 3 and "pool" in sections
+    limits = re.search(r"#define LIMITS (.*?[^\\])\n", source, re.DOTALL)[1]
+    tables = [table.replace("LIMITS,", limits)
+              for table in re.findall(r"cfg_opt_t \w+_opts\[\] = \{(.*?)\n\};", source, re.DOTALL)]
+    schema = Counter(name for table in tables for name in re.findall(r'TEXTS?\("([^"]+)"', table))
+    sections = {name for table in tables for name in re.findall(r'(?:SECTION|TITLED)\("([^"]+)"', table)}
+    assert schema["bind"] == 1 and schema["max"] == 3 and {"pool", "connections"} <= sections
     text = manual("sixgated.conf.5")
     items = Counter(name for line in re.findall(r"^\.It Ic .*", text, re.MULTILINE) for name in item_names(line))
     # "custom" has its only option in the same item.
@@ -196,7 +198,7 @@ def test_keys_of_status(running):
 def test_metrics(running):
     """Each family is in METRICS, or is a counter under its own name; and each of METRICS is there."""
     text = section(manual("sixgated.conf.5"), "METRICS")
-    documented = quoted(text) - {"sixgate_", "_total", "sixgatectl"}
+    documented = {name.removeprefix("sixgate_") for name in quoted(text)} - {"", "_total", "sixgatectl"}
     page = running.gateway.run(["curl", "-s", f"http://[::1]:{METRICS}/metrics"]).stdout
     there = {name.removeprefix("sixgate_") for name in re.findall(r"^# TYPE (\w+) ", page, re.MULTILINE)}
     counters = set(result(running, "status")["counters"])
