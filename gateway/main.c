@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sysexits.h>
 
-#include "fd_store.h"
+#include "fd_given.h"
 #include "list_keeper.h"
 #include "log.h"
 #include "options.h"
@@ -69,7 +69,7 @@ int main(int argc, char **argv)
 		return EX_SOFTWARE;
 	}
 	if (!inheritance.estate && !inheritance.trial)
-		err = fd_store_take(&inheritance.estate);
+		err = fd_given_take(&inheritance.estate);
 	if (err)
 		fprintf(stderr, "sixgated: what the service manager gives cannot be used: %s\n",
 			strerror(-err));

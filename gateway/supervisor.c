@@ -115,9 +115,10 @@ static void announce_ready(struct supervisor *supervisor)
 				&supervisor->config->listeners[sockets->all[i].listener],
 				sockets->all[i].bind);
 	log_info("ready: %zu workers", supervisor->n_workers);
+	/* Before any flow is handed over to the new workers: who comes next has to find them. */
+	supervisor_estate_keep(supervisor);
 	if (supervisor->setup->estate)
 		supervisor_estate_take_over(supervisor);
-	supervisor_estate_keep(supervisor);
 	(void)notify_send("READY=1", -1);
 }
 
