@@ -14,8 +14,8 @@
  * A slot is written whole once for each flow, and its end is one store more. Slots that have never
  * been used are taken in their order as long as fewer than "entries" have ended; from then on the
  * one that ended first is used again. There are slots for all flows and for "entries" besides, but
- * only those that were ever needed at a time cost memory. Which has ended when is known to the
- * worker alone, in a list; a successor makes that anew from the times.
+ * only those that were ever needed at a time, rounded up to FRESH, cost memory. Which has ended
+ * when is known to the worker alone, in a list; a successor makes that anew from the times.
  *
  * Each slot has one writer, but for the word by which the supervisor dooms a flow. Its sequence is
  * odd while it is written, and readers that have seen it change look again. The keys, eight bytes
@@ -27,6 +27,8 @@
  * that nothing half-written is ever told.
  */
 #define READ_TRIES 1000U /* a writer that takes longer than that has been stopped */
+#define PAGE	   4096U
+#define FRESH	   256U /* slots whose memory is asked for together */
 
 struct slot {
 	uint32_t sequence;
@@ -120,7 +122,7 @@ static struct who *make(const struct config *config, size_t n_workers)
 	who->config = config;
 	who->n_workers = n_workers;
 	who->n_slots = flows_of_worker(config) + config->who.entries;
-	who->size = (ids_at(who) + who->n_slots * WHO_ID_MAX + 4095) & ~(size_t)4095;
+	who->size = (ids_at(who) + who->n_slots * WHO_ID_MAX + PAGE - 1) & ~(size_t)(PAGE - 1);
 	memory = mmap(NULL, n_workers * who->size, PROT_READ | PROT_WRITE,
 		MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (memory == MAP_FAILED) {
@@ -232,14 +234,40 @@ static void count_overwritten(struct who_writer *writer, const struct slot *slot
 			(unsigned long long)(age_us / 1000000U), config->entries, suppressed);
 }
 
+/* Of memory that holds nothing yet. */
+static void touch(void *memory, size_t len)
+{
+	uint8_t *bytes = memory;
+
+	for (size_t at = 0; at < len; at += PAGE)
+		__atomic_store_n(&bytes[at], 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&bytes[len - 1], 0, __ATOMIC_RELAXED);
+}
+
+/*
+ * The kernel's way to a fresh page is long, and cold again after every few connections: to take it
+ * for a dozen of pages at a time costs a fraction.
+ */
+static void touch_fresh(const struct who *who, size_t worker, size_t first, bool ids)
+{
+	size_t n = who->n_slots - first < FRESH ? who->n_slots - first : FRESH;
+
+	touch(key_of(who, worker, first), n * sizeof(uint64_t));
+	touch(slot_of(who, worker, first), n * sizeof(struct slot));
+	if (ids)
+		touch(id_of(who, worker, first), n * WHO_ID_MAX);
+}
+
 /* A slot that may be written; -1: none is left. */
-static int64_t take_slot(struct who_writer *writer, uint64_t now_us)
+static int64_t take_slot(struct who_writer *writer, bool has_id, uint64_t now_us)
 {
 	struct who *who = writer->who;
 	struct table *table = table_of(who, writer->worker);
 	uint32_t i = table->used;
 
 	if (writer->n_ended < who->config->who.entries && i < who->n_slots) {
+		if (i % FRESH == 0)
+			touch_fresh(who, writer->worker, i, has_id);
 		__atomic_store_n(&table->used, i + 1, __ATOMIC_RELEASE);
 		return i;
 	}
@@ -284,7 +312,7 @@ uint32_t who_begin(struct who_writer *writer, const struct who_entry *entry, uin
 
 	if (!who)
 		return 0;
-	i = take_slot(writer, now_us);
+	i = take_slot(writer, entry->unique_id_len > 0, now_us);
 	if (i < 0) {
 		stats_add(writer->stats, STATS_WHO_UNTRACKED, 1);
 		return 0;

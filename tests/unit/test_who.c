@@ -418,6 +418,41 @@ static void test_doom(void **state)
 	assert_false(who_is_doomed(&f->writer, again));
 }
 
+/* Memory is asked for many slots at a time: nothing of them, or of a neighbour's, is lost by it. */
+static void test_many_fresh_slots(void **state)
+{
+	const uint32_t entries = 600;
+	struct fixture *f = *state;
+	struct who_writer writers[2];
+	struct who_entry found;
+
+	f->config.who.entries = entries;
+	who_writer_destroy(&f->writer);
+	who_destroy(f->who);
+	f->who = who_create(&f->config, 2);
+	assert_non_null(f->who);
+	for (size_t w = 0; w < 2; w++)
+		assert_int_equal(who_writer_init(&writers[w], f->who, w, &f->stats[w]), 0);
+	for (uint32_t i = 0; i < 2 * entries; i++) {
+		f->writer = writers[i % 2];
+		who_end(&f->writer, begin(f, 0, (uint16_t)(1000 + i), i, NOW), NOW + 1);
+		writers[i % 2] = f->writer;
+	}
+	for (uint32_t i = 0; i < 2 * entries; i++) {
+		const struct who_query query = query_of((uint16_t)(1000 + i), NOW);
+		struct sockaddr_any client = ipv6(i, 40000);
+
+		assert_int_equal(who_find(f->who, &query, &found, 1), 1);
+		assert_true(sockaddr_equal(&found.client, &client));
+		assert_int_equal(found.worker, i % 2);
+		assert_int_equal(found.unique_id_len, 2);
+		assert_memory_equal(found.unique_id, "id", 2);
+	}
+	assert_int_equal(f->stats[0].value[STATS_WHO_OVERWRITTEN], 0);
+	who_writer_destroy(&writers[0]);
+	f->writer = writers[1]; /* which is torn down */
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 /* Live ones alone, the latest first; of many, the latest. */
@@ -488,6 +523,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_live_and_ended),
+		TEST(test_many_fresh_slots),
 		TEST(test_long_life),
 		TEST(test_filters),
 		TEST(test_same_port),
