@@ -38,6 +38,25 @@ def item_names(line):
     return re.findall(NAME, line.removeprefix(".It Ic "))
 
 
+# ---- the code ----
+
+def test_modules():
+    """Each module is named in ARCHITECTURE.md, and what is named there is there."""
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    words = set(re.findall(r"[a-z0-9_]+", text))
+    modules = {path.stem for path in GATEWAY.glob("*.[ch]")}
+    # Parts of one thing, which are named together.
+    families = re.compile(r"(ctl|doctor|page)_\w+")
+    assert {name for name in modules - words if not families.fullmatch(name)} == set()
+    folders = "gateway", "netlink", "proxyhdr"
+    code = "\n".join(path.read_text() for folder in folders for path in (ROOT / folder).glob("*.[ch]"))
+    names = set(re.findall(r"`([a-z0-9]+_[a-z0-9_]+)`", text))
+    assert {name for name in names if not re.search(rf"\b{name}\b", code)} - modules == set()
+    files = set(re.findall(r"`([a-z0-9_]+\.(?:[ch]|py|[58]))`", text))
+    assert len(files) > 40
+    assert {name for name in files if not list(ROOT.glob(f"[a-z]*/{name}")) + list(ROOT.glob(f"tests/*/{name}"))} == set()
+
+
 # ---- options ----
 
 def test_options():
