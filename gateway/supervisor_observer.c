@@ -27,7 +27,8 @@ static const char *name_of(const struct sockaddr_any *addr, char buf[ESTATE_NAME
 	return buf;
 }
 
-static int open_socket(const struct sockaddr_any *addr, int *ret_fd)
+/* shared: with sockets of ours that are to go. */
+static int open_socket(const struct sockaddr_any *addr, bool shared, int *ret_fd)
 {
 	const int on = 1;
 	int fd = socket(sockaddr_family(addr), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -36,6 +37,7 @@ static int open_socket(const struct sockaddr_any *addr, int *ret_fd)
 	if (fd < 0)
 		return -errno;
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
+		(shared && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) < 0) ||
 		(sockaddr_family(addr) == AF_INET6 &&
 			setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0) ||
 		bind(fd, &addr->sa, sockaddr_len(addr)) < 0 || listen(fd, LISTEN_BACKLOG) < 0)
@@ -45,6 +47,38 @@ static int open_socket(const struct sockaddr_any *addr, int *ret_fd)
 	else
 		*ret_fd = fd;
 	return err;
+}
+
+struct rival {
+	uint16_t port;
+	bool found;
+};
+
+static void share(void *userdata, const char *name, int fd)
+{
+	static const char prefix[] = "metrics ";
+	struct rival *rival = userdata;
+	struct sockaddr_any addr;
+	const char *reason;
+	const int on = 1;
+
+	if (strncmp(name, prefix, sizeof(prefix) - 1) == 0 &&
+		sockaddr_parse(name + sizeof(prefix) - 1, &addr, &reason) == 0 &&
+		sockaddr_port(&addr) == rival->port &&
+		setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) == 0)
+		rival->found = true;
+}
+
+/* The image before may be what listens there: on one address, and this one on all. */
+static int open_beside(const struct sockaddr_any *addr, const struct estate *estate, int *ret_fd)
+{
+	struct rival rival = { .port = sockaddr_port(addr) };
+	int err = open_socket(addr, false, ret_fd);
+
+	if (err != -EADDRINUSE || !estate)
+		return err;
+	estate_for_each_fd(estate, share, &rival);
+	return rival.found ? open_socket(addr, true, ret_fd) : err;
 }
 
 static bool open_sockets(struct supervisor *supervisor)
@@ -61,7 +95,7 @@ static bool open_sockets(struct supervisor *supervisor)
 		if (estate)
 			*fd = estate_take_fd(estate, name_of(&metrics->listen[i], name));
 		if (*fd < 0)
-			err = open_socket(&metrics->listen[i], fd);
+			err = open_beside(&metrics->listen[i], estate, fd);
 		if (err)
 			log_warning("metrics: cannot listen on %s: %s; give another address that "
 				    "this machine has (metrics listen)",

@@ -227,6 +227,20 @@ def test_never_refused(site, gateway):
     wait_until(lambda: len(daemon.pids()) == 5, "those of before have left", 20)
 
 
+def test_address_becomes_wider(site, gateway):
+    """From one address to all of them, on the same port, and back."""
+    daemon = gateway(config=config(site))
+    assert get(site, "/metrics")[0] == 200
+    for n, (listen, host) in enumerate((("[::]", VIP6), ("[::1]", "::1"))):
+        (site.dir / f"{daemon.name}.conf").write_text(config(site, f'metrics {{ listen = "{listen}:{METRICS}" }}'))
+        daemon.kill(signal.SIGHUP)
+        wait_until(lambda n=n: daemon.errors().count("ready: ") == n + 2, "a successor is ready", 20)
+        wait_until(lambda: len(daemon.pids()) == 5, "those of before have left", 20)
+        assert get(site, "/metrics", host=host)[0] == 200
+    with pytest.raises(ConnectionRefusedError):
+        connect(site, VIP6)
+
+
 def test_observer_dies(site, gateway):
     """It is replaced, has no capability, and its end is no end for anybody else."""
     daemon = gateway(config=config(site))
