@@ -739,16 +739,17 @@ static int fail_to_read(const char *path, int err, char error[CONFIG_ERROR_MAX])
 	return err;
 }
 
-/* The whole file; as read_all(). */
-static int read_file(const char *path, char **ret_text, size_t *ret_len)
+/* The whole file; as read_all(). waits: for what the writer of a fifo has yet to say. */
+static int read_file(const char *path, bool waits, char **ret_text, size_t *ret_len)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	int err;
 
 	if (fd < 0)
 		return -errno;
-	/* Only opening a fifo must not wait; what its writer has to say is waited for. */
-	(void)fcntl(fd, F_SETFL, 0);
+	/* Opening a fifo must not wait in any case. */
+	if (waits)
+		(void)fcntl(fd, F_SETFL, 0);
 	err = read_all(fd, ret_text, ret_len);
 	close(fd);
 	return err;
@@ -758,7 +759,7 @@ int config_file_load(const char *path, struct config **ret_config, char error[CO
 {
 	char *text = NULL;
 	size_t len = 0;
-	int err = read_file(path, &text, &len);
+	int err = read_file(path, true, &text, &len);
 
 	if (err)
 		return fail_to_read(path, err, error);
@@ -767,13 +768,13 @@ int config_file_load(const char *path, struct config **ret_config, char error[CO
 	return err;
 }
 
-int config_file_snapshot(const char *path, int *ret_fd, char error[CONFIG_ERROR_MAX])
+int config_file_snapshot(const char *path, bool waits, int *ret_fd, char error[CONFIG_ERROR_MAX])
 {
 	char *text = NULL;
 	size_t len = 0;
 	int fd = -1, err;
 
-	err = read_file(path, &text, &len);
+	err = read_file(path, waits, &text, &len);
 	if (!err) {
 		fd = memfd_create("sixgate-config", MFD_CLOEXEC);
 		err = fd < 0 || write(fd, text, len) != (ssize_t)len ? -errno : 0;

@@ -21,9 +21,10 @@ int config_file_load(const char *path, struct config **ret_config, char error[CO
 
 /*
  * The file as it is now, as an anonymous file that can be read again and again; and a configuration
- * out of that. path stands for it in messages. As above.
+ * out of that. path stands for it in messages. waits: for the writer of a fifo, which is -EAGAIN to
+ * somebody who has clients to serve meanwhile. As above.
  */
-int config_file_snapshot(const char *path, int *ret_fd, char error[CONFIG_ERROR_MAX]);
+int config_file_snapshot(const char *path, bool waits, int *ret_fd, char error[CONFIG_ERROR_MAX]);
 int config_file_load_snapshot(
 	const char *path, int fd, struct config **ret_config, char error[CONFIG_ERROR_MAX]);
 

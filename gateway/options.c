@@ -170,9 +170,9 @@ static int load_file(struct command *command)
 			"--%s: a file says all of this; give either --%s or %s, not both",
 			command->other, command->check ? "check" : "config",
 			"--listen and --backend");
-	err = command->config_fd < 0
-		      ? config_file_snapshot(command->path, &command->config_fd, command->error)
-		      : 0;
+	err = command->config_fd < 0 ? config_file_snapshot(command->path, true,
+					       &command->config_fd, command->error)
+				     : 0;
 	if (!err)
 		err = config_file_load_snapshot(
 			command->path, command->config_fd, &config, command->error);

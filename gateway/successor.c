@@ -321,7 +321,7 @@ int successor_begin(struct successor *successor, const char *binary)
 	if (!successor->next_binary)
 		err = -ENOMEM;
 	else if (setup->path)
-		err = config_file_snapshot(setup->path, &successor->next_config_fd, error);
+		err = config_file_snapshot(setup->path, false, &successor->next_config_fd, error);
 	if (!err) {
 		err = begin_trial(successor);
 		snprintf(

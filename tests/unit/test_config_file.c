@@ -787,6 +787,24 @@ static void test_load_fifo(void **state)
 	unlink(path);
 }
 
+/* Somebody who serves clients does not wait for it. */
+static void test_snapshot_of_fifo(void **state)
+{
+	char path[128], error[CONFIG_ERROR_MAX];
+	int keeper, fd = -1;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s", in_dir("open-fifo"));
+	assert_int_equal(mkfifo(path, 0600), 0);
+	keeper = open(path, O_RDWR | O_CLOEXEC);
+	assert_true(keeper >= 0);
+	assert_int_equal(config_file_snapshot(path, false, &fd, error), -EAGAIN);
+	assert_int_equal(fd, -1);
+	assert_non_null(strstr(error, "name a configuration file"));
+	close(keeper);
+	unlink(path);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -809,6 +827,7 @@ int main(void)
 		cmocka_unit_test(test_load),
 		cmocka_unit_test(test_load_refused),
 		cmocka_unit_test(test_load_fifo),
+		cmocka_unit_test(test_snapshot_of_fifo),
 	};
 
 	return cmocka_run_group_tests_name("config_file", tests, make_dir, remove_dir);
