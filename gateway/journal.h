@@ -3,10 +3,16 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include "log.h"
+
+/* Makes it the sink of log lines, where they are to go there; says so if there is no journal. */
+void journal_begin(bool log, bool access_log);
 
 /* A log_sink. */
 void journal_log(void *userdata, enum log_level level, const char *line, size_t len);
 
-/* One access record, a line of JSON; it carries SIXGATE_RECORD=access, to be found by. */
-void journal_access(const char *json);
+/* One access record, a line of JSON; it carries SIXGATE_RECORD=access, to be found by.
+ * 0 or a negative errno. */
+int journal_access(const char *json);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "access_log.h"
+#include "clock.h"
 #include "journal.h"
 #include "log.h"
 #include "sandbox.h"
@@ -34,35 +35,91 @@ struct logger {
 	const struct logger_setup *setup;
 	size_t used;
 	uint64_t lost_said;
+	uint64_t unwritten; /* records lost since writing failed */
 	bool write_failed;
+	bool torn; /* the buffer begins within a record */
+	struct log_limit limit;
 	char buffer[BUFFER_SIZE];
 };
 
-static void flush_access(struct logger *logger)
+static void lose(struct logger *logger, struct ring *ring, uint64_t n)
 {
+	ring_lose(ring, n);
+	logger->lost_said += n;
+	logger->unwritten += n;
+}
+
+static bool may_say(struct logger *logger)
+{
+	unsigned suppressed;
+
+	return log_allowed(&logger->limit, clock_monotonic_us() / 1000, &suppressed);
+}
+
+static void say_failure(struct logger *logger, int error)
+{
+	if (!logger->write_failed && may_say(logger))
+		log_error("access log: %s; records are lost until it can be written again",
+			strerror(error));
+	logger->write_failed = true;
+}
+
+static void say_success(struct logger *logger)
+{
+	if (logger->write_failed && may_say(logger))
+		log_warning("access log: it can be written again; %llu records were lost",
+			(unsigned long long)logger->unwritten);
+	logger->write_failed = false;
+	logger->unwritten = 0;
+}
+
+/*
+ * What follows the first so many bytes of the buffer could not be written. The rest of a record
+ * whose beginning has been written is kept, so that none is torn.
+ */
+static void drop_access(struct logger *logger, struct ring *ring, size_t done)
+{
+	const char *rest = logger->buffer + done;
+	size_t left = logger->used - done, kept = 0;
+	uint64_t lost = 0;
+
+	if (done > 0)
+		logger->torn = rest[-1] != '\n';
+	if (logger->torn)
+		kept = (size_t)((const char *)memchr(rest, '\n', left) - rest) + 1;
+	for (size_t i = kept; i < left; i++)
+		lost += rest[i] == '\n';
+	memmove(logger->buffer, rest, kept);
+	logger->used = kept;
+	lose(logger, ring, lost);
+}
+
+/* ring: whose records they are. */
+static void flush_access(struct logger *logger, struct ring *ring)
+{
+	struct pollfd room = { .fd = logger->setup->access_fd, .events = POLLOUT };
 	size_t done = 0;
 
 	while (done < logger->used) {
-		ssize_t n =
-			write(logger->setup->access_fd, logger->buffer + done, logger->used - done);
+		ssize_t n = write(room.fd, logger->buffer + done, logger->used - done);
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0) {
-			if (!logger->write_failed)
-				log_error("access log: %s; records are lost until it can be "
-					  "written again",
-					strerror(errno));
-			logger->write_failed = true;
-			break;
+		if (n >= 0) {
+			done += (size_t)n;
+		} else if (errno == EAGAIN) {
+			(void)poll(&room, 1, -1); /* whoever opened it did not want to wait */
+		} else if (errno != EINTR) {
+			say_failure(logger, errno);
+			drop_access(logger, ring, done);
+			return;
 		}
-		logger->write_failed = false;
-		done += (size_t)n;
 	}
+	if (done > 0)
+		say_success(logger);
+	logger->torn = false;
 	logger->used = 0;
 }
 
-static void write_record(struct logger *logger, const void *data, size_t len)
+static void write_record(struct logger *logger, struct ring *ring, const void *data, size_t len)
 {
 	struct access_log_record record;
 	char line[LINE_MAX_];
@@ -73,16 +130,24 @@ static void write_record(struct logger *logger, const void *data, size_t len)
 	memcpy(&record, data, sizeof(record));
 	if (access_log_format(&record, line, sizeof(line) - 1) < 0) {
 		log_error("access log: a record could not be formatted and is lost");
+		lose(logger, ring, 1);
 		return;
 	}
 	if (logger->setup->access_fd < 0) {
-		journal_access(line);
+		int err = journal_access(line);
+
+		if (err) {
+			say_failure(logger, -err);
+			lose(logger, ring, 1);
+		} else {
+			say_success(logger);
+		}
 		return;
 	}
 	line_len = strlen(line);
 	line[line_len++] = '\n';
 	if (logger->used + line_len > sizeof(logger->buffer))
-		flush_access(logger);
+		flush_access(logger, ring);
 	memcpy(logger->buffer + logger->used, line, line_len);
 	logger->used += line_len;
 }
@@ -110,13 +175,13 @@ static bool fetch(struct logger *logger)
 		while (ring_pop(ring, &type, data, &len)) {
 			any = true;
 			if (type == ACCESS_LOG_RING_RECORD)
-				write_record(logger, data, len);
+				write_record(logger, ring, data, len);
 			else
 				write_line(data, len);
 		}
+		flush_access(logger, ring);
 		lost += ring_lost(ring);
 	}
-	flush_access(logger);
 	if (lost != logger->lost_said)
 		log_warning("%llu log or access records lost, as they came faster than they could "
 			    "be written",

@@ -114,6 +114,11 @@ bool ring_sleep(struct ring *ring)
 	return false;
 }
 
+void ring_lose(struct ring *ring, uint64_t n)
+{
+	atomic_fetch_add_explicit(&ring->lost, n, memory_order_relaxed);
+}
+
 uint64_t ring_lost(const struct ring *ring)
 {
 	return atomic_load_explicit(&ring->lost, memory_order_relaxed);

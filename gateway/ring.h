@@ -37,5 +37,7 @@ bool ring_pop(struct ring *ring, uint32_t *ret_type, void *data, size_t *ret_len
 /* Reader: announces sleep. False: something came in meanwhile, read on instead. */
 bool ring_sleep(struct ring *ring);
 
+/* Reader. So many that were taken out could not be used: they count as lost. */
+void ring_lose(struct ring *ring, uint64_t n);
 /* Records lost since the ring was made. */
 uint64_t ring_lost(const struct ring *ring);

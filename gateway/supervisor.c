@@ -399,6 +399,7 @@ static int open_signals(struct supervisor *supervisor)
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return -errno;
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 	supervisor->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (supervisor->signal_fd < 0)
 		return -errno;
@@ -646,8 +647,8 @@ int supervisor_run(const struct supervisor_setup *setup)
 	struct supervisor supervisor;
 	int err;
 
-	if (setup->config->log == LOG_TARGET_JOURNAL)
-		log_set_sink(journal_log, NULL);
+	journal_begin(setup->config->log == LOG_TARGET_JOURNAL,
+		setup->config->access_log == LOG_TARGET_JOURNAL);
 	raise_file_limit();
 	err = init(&supervisor, setup);
 	if (err) {
