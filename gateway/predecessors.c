@@ -40,13 +40,15 @@ struct predecessors {
 	struct predecessor *all;
 	size_t n;
 	int64_t generation; /* of this image */
+	uint64_t inherited_ms;
 	size_t bequeathed;
 	struct timer timer;
 	void (*on_change)(void *userdata);
 	void *userdata;
 };
 
-#define LOOK_MS 100U
+#define LOOK_MS	       100U
+#define HOLDER_ENDS_MS 3000U /* one that is not stuck needs far less */
 
 static void on_look_due(struct timer *timer);
 
@@ -151,6 +153,7 @@ int predecessors_inherit(struct predecessors *predecessors, struct estate *estat
 		predecessors->all = all;
 		all[predecessors->n++] = found;
 	}
+	predecessors->inherited_ms = predecessors->loop->now_ms;
 	if (predecessors->n > 0)
 		loop_timer_set(predecessors->loop, &predecessors->timer,
 			predecessors->loop->now_ms + LOOK_MS);
@@ -333,6 +336,21 @@ static bool is_gone(const struct predecessor *one)
 	return n == 0 || (errno != EAGAIN && errno != EINTR);
 }
 
+/* There is none of this image before it has left. */
+static void end_stuck_holder(const struct predecessors *predecessors)
+{
+	if (predecessors->loop->now_ms < predecessors->inherited_ms + HOLDER_ENDS_MS)
+		return;
+	for (size_t i = 0; i < predecessors->n; i++) {
+		const struct predecessor *one = &predecessors->all[i];
+
+		if (one->role != PREDECESSOR_HOLDER || !is_child(one->pid))
+			continue;
+		log_warning("the holder of before (pid %d) is stuck: it is killed", (int)one->pid);
+		kill(one->pid, SIGKILL);
+	}
+}
+
 static void on_look_due(struct timer *timer)
 {
 	struct predecessors *predecessors = list_entry(timer, struct predecessors, timer);
@@ -346,6 +364,7 @@ static void on_look_due(struct timer *timer)
 			i++;
 	if (predecessors->n != before)
 		one_has_left(predecessors);
+	end_stuck_holder(predecessors);
 	if (predecessors->n > 0)
 		loop_timer_set(predecessors->loop, timer, predecessors->loop->now_ms + LOOK_MS);
 }

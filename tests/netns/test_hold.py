@@ -402,6 +402,24 @@ def test_holder_killed(site, start):
     assert "the holder (pid" in daemon.errors() and daemon.stop() == 0
 
 
+def test_holder_stopped_before_a_reload(site, start):
+    """There is another one in spite of it, and the gateway is ready."""
+    daemon = start(backends(SERVER4), bind=f"[{VIP6}]:{FRONT}")
+    with servers(site, SERVER4) as listeners:
+        before = holder_of(daemon)
+        os.kill(before, signal.SIGSTOP)
+        daemon.kill(signal.SIGHUP)
+        wait_until(lambda: daemon.errors().count("ready: ") == 2, "a successor is ready", 30)
+        assert holder_of(daemon) != before
+        with site.client.connect(VIP6, FRONT) as client:
+            client.sendall(b"x")
+            _, server = accept(listeners)
+            with server:
+                read_header(server)
+                assert read_exactly(server, 1) == b"x"
+    assert daemon.stop() == 0
+
+
 def test_holder_stopped(site, start):
     """It is noticed and replaced; the clients that it had hold of are served when their SYN comes again."""
     start_web(site, SERVER4, PORT, "web")
