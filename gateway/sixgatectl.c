@@ -336,6 +336,48 @@ static int take_words(struct request *request, int argc, char **argv)
 	return n == argc ? 0 : usage_error("one word too many", argv[n]);
 }
 
+/* ---- help ---- */
+
+/* Whether the form is of this command: behind the options, alone or as one of "a|b|c". */
+static bool is_form_of(const char *form, const char *words)
+{
+	static const char last_option[] = "[--json] ";
+	const char *at = strstr(form, last_option);
+	size_t n = strlen(words);
+
+	if (!at)
+		return false;
+	for (at += sizeof(last_option) - 1;; at++) {
+		if (strncmp(at, words, n) == 0 && strchr("| \n", at[n]))
+			return true;
+		at += strcspn(at, "| \n");
+		if (*at != '|')
+			return false;
+	}
+}
+
+/* Of the usage of one command its own lines: those up to the next "sixgatectl". */
+static void print_usage(const struct ctl_command *command)
+{
+	const char *words = command->words ? command->words : command->name;
+	static const char begin[] = "sixgatectl [";
+	const char *next, *form = strstr(usage_text, begin);
+
+	for (; form; form = next) {
+		size_t len;
+
+		next = strstr(form + 1, begin);
+		len = next ? (size_t)(next - form) : strcspn(form, "\n") + 1;
+		while (len > 0 && form[len - 1] == ' ')
+			len--;
+		if (is_form_of(form, words))
+			printf("usage: %.*s", (int)len, form);
+	}
+	fputs("WHERE is --config FILE, --run-directory DIR or --socket PATH. sixgatectl(8) says "
+	      "more.\n",
+		stdout);
+}
+
 /* ---- the command line ---- */
 
 static int take_option(struct request *request, int id, const char *word)
@@ -550,11 +592,16 @@ static int run(int argc, char **argv)
 		return EX_USAGE;
 	}
 	if (request.command == COMMAND_HELP) {
-		fputs(usage_text, stdout);
+		if (request.control)
+			print_usage(request.control);
+		else
+			fputs(usage_text, stdout);
+		json_decref(request.args);
 		return EXIT_SUCCESS;
 	}
 	if (request.command == COMMAND_VERSION) {
 		puts("sixgatectl " SIXGATE_VERSION);
+		json_decref(request.args);
 		return EXIT_SUCCESS;
 	}
 	if (request.command == COMMAND_CONTROL)

@@ -496,3 +496,19 @@ def test_mistyped_command(module_site):
     assert said("statsu") == "sixgatectl: no such command: statsu; did you mean status?\n"
     assert said("docter") == "sixgatectl: no such command: docter; did you mean doctor?\n"
     assert said("upgrade") == "sixgatectl: no such command: upgrade; --help tells more\n"
+
+
+def test_help_of_one_command(module_site):
+    """Its own forms and no others; all of them without a command."""
+    def lines(*words):
+        said = module_site.gateway.run([build_dir() / "sixgatectl", *words, "--help"]).stdout.splitlines()
+        return [line for line in said if "sixgatectl [" in line], said
+
+    for words, form in ((["ban"], "ban PREFIX "), (["bans"], "status|bans|reload-lists"), (["status"], "status|bans|"),
+                        (["set", "weight"], "set weight POOL"), (["drain", "gateway"], "drain gateway [--deadline")):
+        forms, said = lines(*words)
+        assert len(forms) == 1 and form in forms[0] and forms[0].startswith("usage: sixgatectl ["), said
+        assert said[-1].endswith("sixgatectl(8) says more.")
+    flows = lines("flows")[1]
+    assert "--follow" in flows[2] and len(flows) == 4
+    assert len(lines()[0]) > 15
