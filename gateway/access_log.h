@@ -3,6 +3,9 @@
  *
  * A worker puts the record, in binary, into its ring (ring.h) and goes on; the logger process takes
  * it out, makes a line of JSON of it and writes that. Fields and words: sixgated(8), ACCESS LOG.
+ *
+ * Words are for programs that read the log: one never changes its meaning. A new end needs its word
+ * in access_log.c, its counter in stats.h, and its line in the manual.
  */
 #pragma once
 
@@ -49,12 +52,13 @@ enum access_log_by {
 
 #define ACCESS_LOG_UNIQUE_ID_MAX 128
 
+/* All zero but for what is known; fixed size, no pointers: it goes from process to process. */
 struct access_log_record {
-	uint64_t ended_us; /* wall clock */
-	uint64_t bytes_in;
-	uint64_t bytes_out;
-	uint64_t duration_us;
-	uint64_t connect_us;   /* UDP: until the server's first answer */
+	uint64_t ended_us;     /* wall clock, since 1970 */
+	uint64_t bytes_in;     /* payload from the client, as far as it was passed on */
+	uint64_t bytes_out;    /* payload to the client */
+	uint64_t duration_us;  /* since it was accepted; of the monotonic clock */
+	uint64_t connect_us;   /* until the backend answered; UDP: the server's first answer */
 	uint64_t datagrams_in; /* UDP only */
 	uint64_t datagrams_out;
 	struct sockaddr_any client;
@@ -80,14 +84,18 @@ enum access_log_ring_type {
 };
 
 /*
- * One line of JSON without newline, NUL-terminated, into buf. 0; -ENOMEM; -ENOSPC. The record may
- * come from a process that went mad: words out of range become "?".
+ * One line of JSON without newline, NUL-terminated, into buf, of ASCII only. 0; -ENOMEM; -ENOSPC,
+ * and what is in buf is no line then. The record may come from a process that went mad: words out
+ * of range become "?". By the logger: it allocates.
  */
 int access_log_format(const struct access_log_record *record, char *buf, size_t size);
 
 const char *access_log_end_name(enum access_log_end end);
 const char *access_log_by_name(enum access_log_by by);
 
-/* What a socket's error says about the end of its flow, in the middle of it or while connecting. */
+/*
+ * What a socket's error (an errno, positive) says about the end of its flow, in the middle of it or
+ * while connecting.
+ */
 enum access_log_end access_log_end_of_error(int error);
 enum access_log_end access_log_end_of_connect(int error);

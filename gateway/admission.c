@@ -1,5 +1,6 @@
 #include "admission.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -22,6 +23,13 @@
  *
  * Listening sockets are shared with the supervisor: closing ours does not stop the kernel from
  * accepting handshakes while the supervisor has its copy.
+ *
+ *   OPEN ⇄ PAUSED (no room, no descriptor, no memory)      OPEN, PAUSED ──leave, close──► CLOSED
+ *
+ * Why not accept first and see: a client that was accepted and cannot be served has to be reset,
+ * and one that waits in the queue is served a moment later. Why not EPOLLEXCLUSIVE or
+ * edge-triggered: each worker has a listening socket of its own, and what is left in its queue has
+ * to wake it again.
  */
 #define BATCH_MAX 64U
 
@@ -160,6 +168,7 @@ static bool accept_one(struct admission *admission, struct admission_listener *l
 		}
 		return concerns_one_client(errno);
 	}
+	assert(admission->room > 0);
 	stats_add(admission->stats, STATS_ACCEPTED, 1);
 	if (admission->measures)
 		measures_accepted(admission->measures, listener->config);
@@ -187,6 +196,7 @@ static void on_client(struct loop_source *source, uint32_t events)
 	unsigned n = 0;
 
 	(void)events;
+	/* By what came before it in this batch: epoll had named us already. */
 	if (admission->paused || listener->starved)
 		return;
 	while (n < listener->batch && accept_one(admission, listener))

@@ -5,6 +5,9 @@
  * in whom we cannot serve. When descriptors, memory or max-flows run out, accepting pauses: clients
  * wait in the kernel's accept queue, live flows are not touched, and nothing spins. It goes on when
  * a flow has ended, or after a try every ADMISSION_RETRY_MS.
+ *
+ * A worker's, for TCP. It knows nothing of flows: whoever takes clients says how many there is room
+ * for.
  */
 #pragma once
 
@@ -34,7 +37,11 @@ struct admission_listener {
 	unsigned batch; /* clients to accept per wake-up: grows while it is used up */
 };
 
-/* Takes over both descriptors, whatever comes of it. 0; or -ENOMEM, and accepting pauses. */
+/*
+ * Takes over both descriptors, whatever comes of it: client_fd nonblocking, backend_fd an
+ * unconnected IPv4 socket, IP_TRANSPARENT if the listener is. client: as accept(2) has it, see
+ * admission_ends(). 0; or -ENOMEM, and accepting pauses.
+ */
 typedef int admission_take(void *userdata, const struct admission_listener *listener, int client_fd,
 	const struct sockaddr_any *client, int backend_fd);
 
@@ -47,17 +54,18 @@ struct admission {
 	void *userdata;
 	struct admission_listener *listeners;
 	size_t n_listeners;
-	size_t room;  /* clients that may still be accepted */
-	int spare_fd; /* the next client's backend socket, or -1 */
-	bool paused;
-	bool closed;
-	struct timer retry;
+	size_t room;	    /* clients that may still be accepted */
+	int spare_fd;	    /* the next client's backend socket, or -1 */
+	bool paused;	    /* no listening socket is watched */
+	bool closed;	    /* for good: they are not even open */
+	struct timer retry; /* set while paused */
 	struct log_limit log;
 };
 
 /*
- * listeners: fd, config, bind, contested and transparent are filled in; the rest is set here. 0 or
- * a negative errno.
+ * listeners: fd, config, bind, contested and transparent are filled in; the rest is set here. They,
+ * and all else, must outlive it; the fds are admission's from now on. There is no room before the
+ * first admission_update(). 0 or a negative errno.
  */
 int admission_init(struct admission *admission, struct loop *loop, struct stats *stats,
 	struct broker_stock *stock, struct admission_listener *listeners, size_t n,

@@ -2,6 +2,12 @@
 
 #include <stdbool.h>
 
+/*
+ * Each pick pays every target its weight, and the one that has most is picked and pays the sum of
+ * all weights: so the sum of "current" stays what it was, and nobody is starved or gets a burst.
+ * Why not a list with each target as often as its weight: weights go up to 65,535 and change while
+ * it runs.
+ */
 size_t balance_round_robin(struct balance_target *targets, size_t n)
 {
 	size_t best = BALANCE_NONE;
@@ -20,6 +26,7 @@ size_t balance_round_robin(struct balance_target *targets, size_t n)
 	return best;
 }
 
+/* (a.load + 1) / a.weight < (b.load + 1) / b.weight, without a division; 32 bits by 32 fit. */
 static bool is_less_loaded(const struct balance_target *a, const struct balance_target *b)
 {
 	return ((uint64_t)a->load + 1) * b->weight < ((uint64_t)b->load + 1) * a->weight;

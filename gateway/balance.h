@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 struct balance_target {
-	uint32_t weight; /* 0: gets nothing */
+	uint32_t weight; /* 0: gets nothing; whoever calls has put there who may be chosen at all */
 	uint32_t load;	 /* for balance_least(): connections that it has */
 	int64_t current; /* for balance_round_robin(): zero at first */
 };
@@ -19,8 +19,8 @@ struct balance_target {
 
 /*
  * Smooth weighted round robin: over a run of picks as long as the sum of the weights each target
- * is picked as often as its weight says, spread evenly over the run. BALANCE_NONE if all weights
- * are 0.
+ * is picked as often as its weight says, spread evenly over the run. Changes "current" of all that
+ * have a weight. An index below n, or BALANCE_NONE if all weights are 0. O(n).
  */
 size_t balance_round_robin(struct balance_target *targets, size_t n);
 

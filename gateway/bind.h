@@ -2,7 +2,8 @@
  * bind - which of several listeners' binds a client is for: plain functions over plain data.
  *
  * Of binds that overlap the narrower one gets the client: the longer prefix; with the same, fewer
- * ports; with as many, those that begin at the smaller one.
+ * ports; with as many, those that begin at the smaller one. Rules of nftables are written in that
+ * order (net_wanted, guard_wanted), and workers and holder judge by it: one function, one answer.
  */
 #pragma once
 
@@ -18,7 +19,8 @@ bool bind_covers(const struct config_bind *wide, const struct config_bind *narro
 
 /*
  * Whether it takes a look at the address that a client connected to, to know that the kernel has
- * brought it to the right socket.
+ * brought it to the right socket: packets are led there by a filter, which may be missing or
+ * another's for a moment, or a narrower bind is. Worked out once, at the start.
  */
 bool bind_is_contested(const struct config *config, const struct config_bind *bind);
 

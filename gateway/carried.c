@@ -1,5 +1,6 @@
 #include "carried.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,11 @@ struct header {
 	uint16_t type, len;
 };
 
-/* As they are in the file, without holes. */
+/*
+ * As they are in the file, without holes: what is written must not have bytes in it that nobody has
+ * set, and a record must have one length whatever the compiler. Order and sizes are the format; a
+ * change takes another type.
+ */
 struct rate_record {
 	uint64_t key; /* 0: the listener's own */
 	uint64_t used_ns;
@@ -37,6 +42,9 @@ struct who_record {
 	uint16_t id_len;
 	uint32_t zero;
 };
+
+static_assert(sizeof(struct rate_record) == 24, "the file's format");
+static_assert(sizeof(struct who_record) == 104, "the file's format");
 
 /* ---- writing ---- */
 
@@ -65,6 +73,7 @@ static bool make_room(struct carried *carried, size_t len)
 
 static void append(struct carried *carried, const void *data, size_t len)
 {
+	assert(carried->len + len <= carried->size);
 	memcpy(carried->data + carried->len, data, len);
 	carried->len += len;
 }

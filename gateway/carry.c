@@ -18,6 +18,7 @@ static void collect_rates(struct carried *carried, const struct client_limits *l
 	struct client_rate rate;
 	size_t at = 0;
 
+	/* In front of the rates, whose keys mean something under this one only. */
 	carried_add_hash(carried, client_limits_hash(limits));
 	while (client_limits_next_rate(limits, &at, now_us, &rate))
 		carried_add_rate(carried, &rate);

@@ -2,7 +2,9 @@
  * clock - the two clocks that the gateway reads.
  *
  * Durations and deadlines use the monotonic clock, in milliseconds or microseconds; only records
- * meant for people carry wall time.
+ * meant for people, and what outlives the machine's uptime (bans), carry wall time. The monotonic
+ * one is the machine's: processes and images may tell each other its times. It stands still while
+ * the machine sleeps. Both by vDSO: no system call.
  */
 #pragma once
 

@@ -309,6 +309,7 @@ static int find_identity(const char *text, unsigned others, enum identity *ret_i
 
 int config_parse_identity(const char *text, enum identity *ret_identity, const char **ret_reason)
 {
+	/* proxy-v2-first is known, too, and left out of the sentence: it is for UDP only. */
 	*ret_reason = "identity is proxy-v2, proxy-v1, none or transparent";
 	return find_identity(text, 1U << IDENTITY_REFUSE, ret_identity);
 }
@@ -361,6 +362,7 @@ int config_parse_refuse(const char *text, enum config_refuse *ret_refuse, const 
 
 const char *config_refuse_name(enum config_refuse refuse)
 {
+	assert((size_t)refuse < sizeof(refuse_words) / sizeof(refuse_words[0]));
 	return refuse_words[refuse];
 }
 

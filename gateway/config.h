@@ -5,7 +5,12 @@
  * checked as a whole, and from then on never changed: workers are forked after it is loaded and
  * read it without locks. Everything inside belongs to it and lives until config_free().
  *
- * Units: times are milliseconds, addresses are struct sockaddr_any (sockaddr.h).
+ * Units: times are milliseconds, addresses are struct sockaddr_any (sockaddr.h), sizes are bytes.
+ * Counts and limits are 0 for "none" only where it says so.
+ *
+ * What an option means to an operator is in sixgated.conf(5); here is how it is kept. Values have
+ * been checked when a configuration is handed out, one by one and against each other, so whoever
+ * reads it need not look whether they can be.
  */
 #pragma once
 
@@ -330,12 +335,14 @@ struct config {
 /* The defaults of sixgated.conf(5); n_listeners and n_pools are 0. NULL: no memory. */
 struct config *config_new(void);
 
-/* Takes NULL and half-built configurations. */
+/* Takes NULL and half-built configurations. All that was read of it is gone. */
 void config_free(struct config *config);
 
 /*
  * The functions below build a configuration, for a file and for a command line alike. They return 0
- * or -ENOMEM; or -EINVAL and, in ret_reason, a static sentence that says what would be right.
+ * or -ENOMEM; or -EINVAL and, in ret_reason, a static sentence that says what would be right. On
+ * failure nothing was added or changed. texts are copied. Adding a listener, pool, bind or backend
+ * may move all others of its kind: pointers to those are good until the next one is added.
  */
 
 /* With the defaults of a listener, no binds, and pool 0. */

@@ -24,6 +24,13 @@
  * config_tree makes a tree of the text, in which every value is a string with its line. The tree is
  * walked here and the configuration built by the functions of config.h, and what they refuse is
  * reported with that line. The first mistake ends the work.
+ *
+ * Order matters: pools before the listeners that name them; of a listener its protocol, which sets
+ * defaults, before its binds; servers, binds and v6only before the identity, which depends on all
+ * of them; and what concerns several listeners (overlaps, circles) when all are there.
+ *
+ * Sections of their own (check, limits, hold, ...) are walked by modules of their own, config_*.c,
+ * with the same tree, so that this file stays a table of contents.
  */
 #define FILE_MAX ((size_t)1024 * 1024)
 

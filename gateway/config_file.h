@@ -3,6 +3,8 @@
  *
  * A mistake is answered with file, line, what was read and what would be right. Nothing outside
  * the result is touched.
+ *
+ * By the supervisor at its start, by a reload's trial and by sixgatectl; never while serving.
  */
 #pragma once
 
@@ -20,9 +22,10 @@
 int config_file_load(const char *path, struct config **ret_config, char error[CONFIG_ERROR_MAX]);
 
 /*
- * The file as it is now, as an anonymous file that can be read again and again; and a configuration
- * out of that. path stands for it in messages. waits: for the writer of a fifo, which is -EAGAIN to
- * somebody who has clients to serve meanwhile. As above.
+ * The file as it is now, as an anonymous file that can be read again and again, and is the
+ * caller's; and a configuration out of that: so what was tried before a reload is what the next
+ * image gets, whatever has become of the file meanwhile. path stands for it in messages. waits: for
+ * the writer of a fifo, which is -EAGAIN to somebody who has clients to serve meanwhile. As above.
  */
 int config_file_snapshot(const char *path, bool waits, int *ret_fd, char error[CONFIG_ERROR_MAX]);
 int config_file_load_snapshot(

@@ -1,11 +1,24 @@
 #include "config_scan.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+/*
+ * Theory of operation
+ *
+ * One pass, token by token, with the last two words in mind: in front of a brace they are a keyword
+ * and perhaps a title, in front of an equals sign an option; behind one they are values, and a
+ * brace opens a list. "keys" is a stack of the options of all sections that are open: each brace
+ * notes how high it was, and closing it takes it down to there. So an option that is given twice in
+ * its section is found without a tree.
+ *
+ * It must never see a section where libconfuse sees none, or the other way round, as lines go by
+ * their number. Where the two would differ, the text is refused here.
+ */
 #define DEPTH_MAX 16
 #define KEYS_MAX  64 /* options in the sections that are open; no more are known */
 #define WORD_MAX  16
@@ -63,6 +76,7 @@ static void remember_word(struct scanner *s, const char *word, size_t len)
 
 static char next(struct scanner *s)
 {
+	assert(s->p < s->end);
 	if (*s->p == '\n')
 		s->line++;
 	return *s->p++;

@@ -8,6 +8,8 @@
  *
  * Escape sequences and environment variables are refused: libconfuse replaces them in keywords too,
  * and then the two would not see the same sections. No option needs either.
+ *
+ * Plain functions over bytes, which need not be text, nor end in a NUL; tests/fuzz has a target.
  */
 #pragma once
 
@@ -21,11 +23,12 @@ struct config_scan_section {
 	int line;
 };
 
+/* Starts as all zero. */
 struct config_scan {
 	struct config_scan_section *sections; /* in the order of the file */
 	size_t n_sections;
-	size_t n_allocated;
-	char *bare; /* the text, as long as it was, with spaces in place of comments */
+	size_t n_allocated; /* places in sections */
+	char *bare;	    /* the text, as long as it was, with spaces in place of comments */
 };
 
 enum config_scan_flaw {

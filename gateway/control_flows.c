@@ -189,6 +189,7 @@ static int find_victim(const struct control_flows *self, const json_t *args,
 
 static int tell_worker(const struct control_flows *self, size_t index, struct control_error *error)
 {
+	/* A worker that is just being replaced has no channel (-1): its flows are gone, too. */
 	int err = channel_send(self->workers[index].channel_fd, WORKER_KILL, NULL, 0);
 
 	if (!err)

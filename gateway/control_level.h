@@ -3,6 +3,9 @@
  * this image, until the next one reads it from the configuration.
  *
  * Argument: level; without it nothing changes. sixgatectl(8) has the keys of the result.
+ *
+ * The level is a word in shared memory (log_share_level), so all processes have the new one from
+ * the next line on, without being told.
  */
 #pragma once
 

@@ -294,6 +294,11 @@ static int run_drain_listener(
 		err = find_listener(self, name, &listener, error);
 	if (err)
 		return err;
+	/*
+	 * The kernel first, if it can: who is in an accept queue by then has been let in, and
+	 * workers serve those for a moment longer. If it cannot, workers turn new ones away at
+	 * once.
+	 */
 	orders_drain_listener(self->orders, listener, until_ms, now_ms + REFUSAL_GRACE_MS);
 	refused = guard_drain(self->guard, listener);
 	if (!refused)
@@ -341,6 +346,7 @@ static int run_drain_gateway(
 		return err;
 	for (size_t i = 0; i < self->config->n_listeners; i++)
 		live += live_of(self, i);
+	/* Before it begins: it looks there for how long. */
 	drain_state_set_gateway(self->drains, ms);
 	err = self->drain_gateway(self->userdata);
 	if (err) {

@@ -2,6 +2,10 @@
  * control_orders - the control commands by which operators give orders: text in, orders.h out.
  *
  * sixgatectl(8) has their arguments and the keys of the results.
+ *
+ * An order is in force, in shared memory, and kept for the next image before its answer is sent.
+ * Backends are named by pool and address, as in "status", and not by their place, which names
+ * (config_name) may give to another.
  */
 #pragma once
 
@@ -12,6 +16,7 @@
 #include "measures.h"
 #include "orders.h"
 
+/* All of it is the caller's. */
 struct control_orders {
 	const struct loop *loop;
 	const struct config *config;

@@ -4,6 +4,9 @@
  *
  * Arguments: source, like "10.0.0.5:41234"; and, to tell several answers apart, backend, protocol
  * and at (wall_time.h). sixgatectl(8) has the keys of the result.
+ *
+ * Read by the supervisor from shared memory that workers write meanwhile (who.h): an answer is as
+ * of the moment in which each entry was read.
  */
 #pragma once
 
@@ -27,7 +30,7 @@ struct control_who {
 /* It must outlive the control. */
 void control_who_add(struct control *control, struct control_who *who);
 
-/* Arguments: 0, or -EINVAL with error filled. */
+/* Arguments: 0, or -EINVAL with error filled and ret untouched. text is not NULL. */
 int control_who_source(const char *text, struct sockaddr_any *ret, struct control_error *error);
 int control_who_backend(const char *text, struct sockaddr_any *ret, struct control_error *error);
 int control_who_protocol(const char *text, uint8_t *ret, struct control_error *error);

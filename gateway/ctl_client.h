@@ -4,6 +4,11 @@
  *
  * A command of the control protocol becomes one of sixgatectl's by a row in a table: its arguments
  * and a function that prints its result.
+ *
+ * A program for people and scripts: it may wait, allocate and print. Exit statuses are those of
+ * sysexits.h, as sixgatectl(8) has them. The gateway may be of another release, so a key that an
+ * answer lacks is nothing to fail for; what it says may come from strangers (names of servers,
+ * reasons of bans), so text goes through ctl_text() before a terminal sees it.
  */
 #pragma once
 
@@ -53,14 +58,16 @@ int ctl_client_set(json_t *args, const struct ctl_param *param, const char *word
 int ctl_client_run(const struct ctl_command *command, const char *path, json_t *args, bool json);
 
 /*
- * Asks alone. args are taken over. 0 and an answer as the protocol has it, whatever it is; or a
- * negative errno, -EPROTO: it is no JSON.
+ * Asks alone. args are taken over. 0 and an answer as the protocol has it, "ok" or not, to be given
+ * up by json_decref(); or a negative errno: of connect(2); -EAGAIN: none within 10 s; -ECONNRESET:
+ * the gateway has hung up; -EPROTO: it is no JSON.
  */
 int ctl_client_ask(const char *path, const char *command, json_t *args, json_t **ret_answer);
 
 /*
  * The two ends of asking, for those who wait in their own way: a connected socket, for the caller
- * to close, or a negative errno; and a request as a line, to be freed, or NULL without memory.
+ * to close, or a negative errno; and a request as a line, to be freed, or NULL without memory (args
+ * are taken over in any case). The socket waits 10 s at most for each call.
  */
 int ctl_client_connect(const char *path);
 char *ctl_client_request(const char *command, json_t *args);

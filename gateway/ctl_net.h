@@ -5,6 +5,9 @@
  * They print their result, on standard output as text or as one JSON object, and errors on standard
  * error. They return an exit status: 0, 1 (something differs, or failed), 77 (CAP_NET_ADMIN is
  * missing, see sixgatectl(8)).
+ *
+ * They work on the kernel themselves and ask no gateway. The journal in the run-directory keeps
+ * them and a gateway (net_keeper) from working at the same time.
  */
 #pragma once
 

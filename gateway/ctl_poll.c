@@ -1,5 +1,6 @@
 #include "ctl_poll.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@ int ctl_poll_ask(struct ctl_poll *poll, const char *path, const char *command)
 	int err = 0, fd;
 	ssize_t n;
 
+	assert(poll->fd < 0 && !poll->line);
 	if (!request)
 		return -ENOMEM;
 	fd = ctl_client_connect(path);
@@ -74,8 +76,10 @@ static int receive(struct ctl_poll *poll)
 
 int ctl_poll_read(struct ctl_poll *poll, json_t **ret_result)
 {
-	int err = receive(poll);
+	int err;
 
+	assert(poll->fd >= 0);
+	err = receive(poll);
 	if (err == -EAGAIN)
 		return err;
 	if (!err)

@@ -1,6 +1,9 @@
 /*
  * ctl_poll - one question to the gateway that does not make its asker wait: for a program with a
  * loop of its own.
+ *
+ *   nothing asked ──ask──► waiting, fd is readable now and then ──read: all else──► nothing asked
+ *                            └──read: -EAGAIN──┘
  */
 #pragma once
 
@@ -8,9 +11,9 @@
 #include <stddef.h>
 
 struct ctl_poll {
-	int fd; /* readable when ctl_poll_read() has something to do; -1: nothing is asked */
-	char *line;
-	size_t len, room;
+	int fd;	    /* readable when ctl_poll_read() has something to do; -1: nothing is asked */
+	char *line; /* what has come of the answer */
+	size_t len, room; /* its bytes; those allocated */
 };
 
 #define CTL_POLL_INIT    \
@@ -18,7 +21,10 @@ struct ctl_poll {
 		.fd = -1 \
 	}
 
-/* 0 or a negative errno; nothing is asked then. It waits only for a place in the queue. */
+/*
+ * Nothing may be under way. 0 or a negative errno; nothing is asked then. It waits only for a place
+ * in the gateway's queue.
+ */
 int ctl_poll_ask(struct ctl_poll *poll, const char *path, const char *command);
 
 /*

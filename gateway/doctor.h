@@ -2,6 +2,10 @@
  * doctor - walks the whole path from clients to servers and says what is wrong with it.
  *
  * It changes nothing. What the checks are is in sixgatectl(8).
+ *
+ * Facts are gathered once (doctor_facts), looked at by checks, which are functions of facts alone
+ * and so can be tested with any, and what they find is a report (doctor_report). A check names one
+ * cause: what only follows from another fault is unknown, and not wrong.
  */
 #pragma once
 

@@ -3,6 +3,9 @@
  *
  * The checks are functions over these facts. What is a number in a file of /proc/sys they read
  * themselves, below root, which is "" but in tests.
+ *
+ * Gathering asks and changes nothing. It needs no right; what only CAP_NET_ADMIN may read
+ * (nftables) is noted as not known.
  */
 #pragma once
 

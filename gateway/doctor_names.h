@@ -1,5 +1,6 @@
 /*
- * doctor_names - where the backends that are names are, looked up once, as the gateway would.
+ * doctor_names - where the backends that are names are, looked up once, as the gateway would: by
+ * the same dns.h, with a loop of its own.
  */
 #pragma once
 

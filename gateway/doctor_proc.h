@@ -2,7 +2,8 @@
  * doctor_proc - reads what the kernel and systemd show as files.
  *
  * root is put in front of every path: "" but in tests. Files are taken for bytes that may hold
- * anything.
+ * anything. Formats: proc(5); of sockets, net/ipv4/tcp_ipv4.c and its like, whose addresses are
+ * words in the machine's byte order.
  */
 #pragma once
 

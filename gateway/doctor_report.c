@@ -1,5 +1,6 @@
 #include "doctor_report.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <jansson.h>
 #include <stdarg.h>
@@ -18,6 +19,7 @@ static const char *const status_names[DOCTOR_STATUS_COUNT] = {
 
 const char *doctor_status_name(enum doctor_status status)
 {
+	assert(status < DOCTOR_STATUS_COUNT);
 	return status_names[status];
 }
 

@@ -2,7 +2,8 @@
  * doctor_report - what the checks of "sixgatectl doctor" have found, and how it is shown.
  *
  * A finding names its check, what it is about, and, where one command mends it, that command: as
- * root would type it, with nothing left to fill in.
+ * root would type it, with nothing left to fill in. What is in it of names and addresses from
+ * outside is quoted for a shell (doctor_quote), as somebody will paste it.
  */
 #pragma once
 
@@ -32,7 +33,10 @@ struct doctor_report {
 	bool unreadable; /* something wants a capability that we do not have */
 };
 
-/* Adds a finding. Takes over mend, which was allocated or is NULL. */
+/*
+ * Adds a finding. Takes over mend, which was allocated or is NULL; check must be static, subject is
+ * copied. Without memory the report is incomplete, and says so.
+ */
 __attribute__((format(printf, 6, 7))) void doctor_add(struct doctor_report *report,
 	const char *check, const char *subject, enum doctor_status status, char *mend,
 	const char *format, ...);
@@ -44,7 +48,10 @@ size_t doctor_count(const struct doctor_report *report, enum doctor_status statu
 enum doctor_status doctor_worst(
 	const struct doctor_report *report, const char *check, const char *subject);
 
-/* One line per finding, and an indented one for its command; or one JSON object. 0 or -ENOMEM. */
+/*
+ * To standard output: one line per finding, and an indented one for its command; or one JSON
+ * object. 0 or -ENOMEM.
+ */
 int doctor_print(const struct doctor_report *report, bool json);
 
 /* "ok", "warn", "unknown", "wrong" */

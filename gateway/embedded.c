@@ -2,6 +2,11 @@
 
 #include <errno.h>
 
+/*
+ * Why the rule on top: an operator who allows 0.0.0.0/0 means the internet, and not this machine's
+ * loopback or the cloud's metadata service at 169.254.169.254, which a client could name as well.
+ */
+
 /* What the IANA registry of special-purpose IPv4 addresses (RFC 6890) does not call global. */
 static const struct embedded_prefix special[] = {
 	{ 0x0a000000, 8 },  /* 10.0.0.0: private, RFC 1918 */
@@ -58,7 +63,7 @@ int embedded_extract(const struct in6_addr *addr, uint8_t len, struct in_addr *r
 		return -EINVAL;
 	for (size_t i = 0, at = len / 8; i < 4; i++, at++) {
 		if (at == 8)
-			at++;
+			at++; /* bits 64 to 71 */
 		host = host << 8 | bytes[at];
 	}
 	ret_addr->s_addr = htonl(host);

@@ -18,9 +18,14 @@ struct embedded_prefix {
 	uint8_t len;
 };
 
+/* 32, 40, 48, 56, 64 or 96. */
 bool embedded_is_prefix_len(uint8_t len);
 
-/* 0; -EINVAL: bits 64 to 71 are not zero, or len is no length that RFC 6052 knows. */
+/*
+ * The IPv4 address in network order. What follows it (the suffix) does not matter, as the RFC has
+ * it. 0; -EINVAL: bits 64 to 71 are not zero, or len is no length that RFC 6052 knows; ret_addr is
+ * untouched then.
+ */
 int embedded_extract(const struct in6_addr *addr, uint8_t len, struct in_addr *ret_addr);
 
 /* Whether the whole prefix lies in one block that is not global. */
@@ -29,7 +34,10 @@ bool embedded_is_special(const struct embedded_prefix *prefix);
 /* Whether no address of it can be a server's, whatever is allowed. */
 bool embedded_is_never(const struct embedded_prefix *prefix);
 
-/* Whether a client may reach the server. Multicast, broadcast and 0.0.0.0/8 never. */
+/*
+ * Whether a client may reach the server: one of n entries of allow has it, by the rule on top.
+ * Multicast, broadcast and 0.0.0.0/8 never.
+ */
 bool embedded_is_allowed(const struct embedded_prefix *allow, size_t n, const struct in_addr *addr);
 
 /*

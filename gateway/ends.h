@@ -1,5 +1,5 @@
 /*
- * ends - a hash of a connection's two ends.
+ * ends - a hash of a connection's two ends, for tables in which it is found by them.
  */
 #pragma once
 

@@ -13,7 +13,8 @@
 /*
  * Into buf, with its length: 0 for an identity without one. 0; -EINVAL: the client's two addresses
  * are not of one family; -EMSGSIZE: it is longer than the configuration allows for. Such a flow
- * must not be passed on.
+ * must not be passed on, and ret_len is untouched. No allocation: it is made once for each flow, on
+ * the way to its server.
  */
 int flow_header_make(const struct flow_table *table, const struct flow *flow,
 	uint8_t buf[IDENTITY_HEADER_MAX], size_t *ret_len);

@@ -13,6 +13,11 @@
  *
  * Plain functions over plain data. Descriptors travel beside the bytes; their order is in
  * flow_wire_fds().
+ *
+ * A new member needs a number of its own in flow_wire.c, and a meaning of zero that is right for
+ * flows whose giver does not know it. What it says is filled in and read by tcp_handover and
+ * udp_handover; what is wrong within a whole message (a side that cannot be so) is theirs to
+ * refuse.
  */
 #pragma once
 
@@ -36,11 +41,11 @@ struct flow_wire_bytes {
 	uint16_t len;
 };
 
-/* What is known of one socket, and of the bytes that were read from it. */
+/* What is known of one socket, and of the bytes that were read from it: see stream.h and flow.h. */
 struct flow_wire_side {
-	bool readable, writable, urgent, fin, ending;
-	bool fin_sent, stalled;
-	bool bulk, ended;
+	bool readable, writable, urgent, fin, ending; /* of struct stream_end */
+	bool fin_sent, stalled;			      /* of struct flow_side, like acked */
+	bool bulk, ended;			      /* of struct stream, like streak and bytes */
 	uint8_t streak;
 	int64_t bytes;
 	uint64_t acked;
@@ -85,13 +90,18 @@ struct flow_wire {
 	struct flow_wire_session session;	     /* UDP */
 };
 
-/* The message into buf. 0; -ENOSPC if it is too small; -EINVAL for a flow that cannot be said. */
+/*
+ * The message into buf; FLOW_WIRE_MAX bytes are enough for any flow. What is zero is left out. 0;
+ * -ENOSPC if buf is too small; -EINVAL for a flow that cannot be said: it lacks what none can be
+ * without, or has bytes of one direction both held and in a pipe. ret_len is untouched on failure.
+ */
 int flow_wire_encode(const struct flow_wire *flow, uint8_t *buf, size_t size, size_t *ret_len);
 
 /*
- * The flow of a message. 0; -EPROTONOSUPPORT for another major version; -EBADMSG for anything that
- * is not whole, does not fit, or lacks what no flow can be without: a protocol, a listener, client,
- * local address and backend.
+ * The flow of a message; its blobs point into data, which must outlive it. 0; -EPROTONOSUPPORT for
+ * another major version; -EBADMSG for anything that is not whole, does not fit, or lacks what no
+ * flow can be without: a protocol, a listener, client, local address and backend. ret_flow is
+ * untouched on failure. Of a field that is there twice the last one counts.
  */
 int flow_wire_decode(const uint8_t *data, size_t len, struct flow_wire *ret_flow);
 

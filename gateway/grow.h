@@ -1,5 +1,8 @@
 /*
  * grow - arrays that grow by one element at a time.
+ *
+ * For what is read once, at the start: each call may move the array, so pointers into it are good
+ * until the next one only.
  */
 #pragma once
 

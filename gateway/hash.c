@@ -40,6 +40,7 @@ static void rounds(struct state *s, int n)
 	}
 }
 
+/* Two rounds for each word, four at the end: the 2-4 of its name. */
 static void absorb(struct state *s, uint64_t word)
 {
 	s->v[3] ^= word;
@@ -66,6 +67,7 @@ uint64_t hash_bytes(const struct hash_key *key, const void *data, size_t len)
 
 	for (; left >= 8; p += 8, left -= 8)
 		absorb(&s, load(p, 8));
+	/* What is left, below eight bytes, with the length (modulo 256) in the highest one. */
 	absorb(&s, load(p, left) | (uint64_t)len << 56);
 	s.v[2] ^= 0xff;
 	rounds(&s, 4);

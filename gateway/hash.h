@@ -1,8 +1,9 @@
 /*
  * hash - SipHash-2-4: a hash of 64 bits that nobody can predict without the key.
  *
- * Tables that strangers fill, by choosing addresses and ports, are to be hashed with it. Source:
- * Aumasson and Bernstein, "SipHash: a fast short-input PRF".
+ * Tables that strangers fill, by choosing addresses and ports, are to be hashed with it: else they
+ * could put all of theirs into one slot. Source: Aumasson and Bernstein, "SipHash: a fast
+ * short-input PRF" (2012); tests/unit/test_hash.c has its vectors.
  */
 #pragma once
 
@@ -13,7 +14,11 @@ struct hash_key {
 	uint64_t k[2];
 };
 
-/* A random key. 0 or a negative errno. */
+/* A random key, of getrandom(2). 0; or a negative errno, and key is untouched. */
 int hash_key_init(struct hash_key *key);
 
+/*
+ * data may be anywhere, len 0 too. The same on every machine, whatever its byte order; what is
+ * hashed must have no padding in it.
+ */
 uint64_t hash_bytes(const struct hash_key *key, const void *data, size_t len);

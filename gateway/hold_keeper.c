@@ -1,5 +1,6 @@
 #include "hold_keeper.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -28,6 +29,7 @@ static void on_ping_due(struct timer *timer)
 		log_error("the holder (pid %d) is stuck: it is killed, and clients are let in at "
 			  "once meanwhile",
 			(int)keeper->pid);
+		/* Its death is told by SIGCHLD, and then another one is started. */
 		kill(keeper->pid, SIGKILL);
 		keeper->pid = 0;
 		return;
@@ -113,11 +115,13 @@ void hold_keeper_destroy(struct hold_keeper *keeper)
 
 int hold_keeper_worker_fd(const struct hold_keeper *keeper, size_t worker)
 {
+	assert(!keeper->wanted || worker < keeper->n_workers);
 	return keeper->wanted ? keeper->worker_fds[worker] : -1;
 }
 
 void hold_keeper_ready(struct hold_keeper *keeper, pid_t pid, int channel_fd)
 {
+	assert(keeper->wanted && pid > 0 && channel_fd >= 0);
 	keeper->pid = pid;
 	keeper->channel_fd = channel_fd;
 	keeper->unheard = 0;

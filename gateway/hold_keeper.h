@@ -1,6 +1,13 @@
 /*
  * hold_keeper - the supervisor's side of the holder (holder.h): what must outlive it, and a watch
  * over it, as nobody gets in at such listeners while it is stuck.
+ *
+ *   no holder ──ready──► watched: a ping every HOLD_KEEPER_PING_MS ──gone──► no holder, epoch + 1
+ *                          │ HOLD_KEEPER_PINGS without a word: killed ▲
+ *                          └──────────────────────────────────────────┘
+ *
+ * The process itself is a child (child.h) of the supervisor, which tells the keeper of it and
+ * starts the next one.
  */
 #pragma once
 
@@ -31,7 +38,10 @@ struct hold_keeper {
 	int channel_fd;
 };
 
-/* n_backends: of all pools. 0 or a negative errno. */
+/*
+ * Before the first fork; loop must outlive it. Without a listener that holds it takes nothing and
+ * does nothing. n_backends: of all pools. 0; or a negative errno, and the keeper is zeroed.
+ */
 int hold_keeper_init(struct hold_keeper *keeper, struct loop *loop, const struct config *config,
 	size_t n_workers, size_t n_backends);
 /* Takes a zeroed one. */
@@ -43,12 +53,15 @@ void hold_keeper_leave(struct hold_keeper *keeper, ssize_t worker);
 /* The worker's end; -1: nobody is held. */
 int hold_keeper_worker_fd(const struct hold_keeper *keeper, size_t worker);
 
-/* The holder is ready, has said something, is gone. */
+/*
+ * The holder is ready, has said something, is gone. channel_fd stays the caller's. A holder that
+ * died before it was ready is gone, too: the next one has another epoch.
+ */
 void hold_keeper_ready(struct hold_keeper *keeper, pid_t pid, int channel_fd);
 void hold_keeper_heard(struct hold_keeper *keeper);
 void hold_keeper_gone(struct hold_keeper *keeper);
 
-/* A worker has died: its clients go on by another way. */
+/* A worker has died: its clients go on by another way. Nothing is told if there is no holder. */
 void hold_keeper_worker_gone(struct hold_keeper *keeper, size_t worker);
 
 /* Nobody is to be held any more: the holder ends. */

@@ -1,10 +1,12 @@
 #include "hold_link.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <sys/socket.h>
 
 int hold_link_send(int fd, const void *records, size_t size, size_t n)
 {
+	assert(n > 0 && n <= HOLD_LINK_BATCH);
 	return send(fd, records, size * n, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 

@@ -3,7 +3,8 @@
  * a message, over one SOCK_SEQPACKET socket pair for each worker.
  *
  * The pairs outlive both processes. So a record may be for a predecessor, which "epoch" and "id"
- * tell; and either side may have gone mad, so what comes in is looked at.
+ * tell; and either side may have gone mad, so what comes in is looked at. Both are of one image, so
+ * records are structs as they lie in memory.
  */
 #pragma once
 
@@ -17,11 +18,11 @@
 
 /* To a worker: a client wants to connect. */
 struct hold_ask {
-	uint64_t seq; /* grows from one to the next, over the death of a holder too */
-	uint64_t asked_ms;
-	uint32_t id;
-	uint32_t epoch; /* the holder's */
-	uint32_t bind;	/* index in the map (hold_map.h) */
+	uint64_t seq;	   /* grows from one to the next, over the death of a holder too */
+	uint64_t asked_ms; /* monotonic; a worker that finds it long ago need not begin */
+	uint32_t id;	   /* of the holder's entry, to be given back with the answer */
+	uint32_t epoch;	   /* the holder's */
+	uint32_t bind;	   /* index in the map (hold_map.h) */
 	struct sockaddr_any client;
 	struct sockaddr_any local;
 };
@@ -44,7 +45,10 @@ struct hold_reply {
 	uint32_t answer; /* enum hold_answer */
 };
 
-/* n records of that size as one message, without waiting. 0 or a negative errno. */
+/*
+ * n records (up to HOLD_LINK_BATCH) of that size as one message, without waiting. 0 or a negative
+ * errno, and none of them has gone: -EAGAIN: the other one does not read.
+ */
 int hold_link_send(int fd, const void *records, size_t size, size_t n);
 
 /*
@@ -57,5 +61,5 @@ int hold_link_receive(int fd, void *records, size_t size);
 bool hold_link_ask_ok(const struct hold_ask *ask, size_t n_binds);
 bool hold_link_reply_ok(const struct hold_reply *reply);
 
-/* What an errno of the last connect() to a backend is answered by. */
+/* What an errno (positive) of the last connect() to a backend is answered by. */
 enum hold_answer hold_link_answer_of(int error);

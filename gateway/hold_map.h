@@ -1,7 +1,9 @@
 /*
  * hold_map - which listener a held packet is for: plain functions over plain data.
  *
- * Holder and workers make the same map of the same configuration, and name a bind by its index.
+ * Holder and workers make the same map of the same configuration, and name a bind by its index. It
+ * has the binds of listeners that do not hold as well, where a packet for them may come into the
+ * queue: the filter knows ports and addresses, but not which of two that overlap is the narrower.
  */
 #pragma once
 

@@ -1,7 +1,8 @@
 /*
  * hold_packet - who wants to connect to what: read from the packet that begins a TCP connection.
  *
- * The bytes are a stranger's, and may be cut off. Sources: RFC 791, RFC 8200, RFC 9293.
+ * The bytes are a stranger's, and may be cut off; tests/fuzz has a target. Sources: RFC 791, RFC
+ * 8200, RFC 9293. What cannot be read is no error of anybody's: such a client is let in unheld.
  */
 #pragma once
 

@@ -1,5 +1,6 @@
 #include "hold_shared.h"
 
+#include <assert.h>
 #include <sys/mman.h>
 
 #include "shared_map.h"
@@ -50,6 +51,9 @@ void hold_shared_add(struct hold_shared *shared, size_t worker, size_t backend, 
 {
 	uint32_t *waiting = &shared->waiting[worker * shared->n_backends + backend];
 
+	assert(worker < shared->n_workers && backend < shared->n_backends);
+	assert(n > 0 || *waiting > 0);
+	/* Nobody else writes there: the store must be whole, and need not be an addition. */
 	__atomic_store_n(waiting, *waiting + (uint32_t)n, __ATOMIC_RELAXED);
 }
 

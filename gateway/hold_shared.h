@@ -2,7 +2,8 @@
  * hold_shared - what holder and workers know of each other, in shared memory made before the fork:
  * how far each worker has read its questions, and how many clients wait for each backend.
  *
- * Each worker writes its own row; anybody reads.
+ * Each worker writes its own row; anybody reads. So a sum over workers may be of moments that
+ * differ by some instructions: a bound on it can be overrun by one for each worker, and no more.
  */
 #pragma once
 

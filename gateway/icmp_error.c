@@ -1,10 +1,17 @@
 #include "icmp_error.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <string.h>
 
+/*
+ * The client's own packet is made again out of what is known of it, as the kernel hands out a
+ * datagram's payload only. A client's kernel looks at the quoted addresses and ports to find the
+ * socket (RFC 1122, section 3.2.2), and they are exact; so is the rest, but for identification and
+ * options.
+ */
 #define IP4_HEADER  20U
 #define IP6_HEADER  40U
 #define UDP_HEADER  8U
@@ -138,6 +145,7 @@ int icmp_error_encode(enum icmp_error_kind kind, uint32_t mtu, const struct icmp
 		put_ip4(ip, quote, kind == ICMP_ERROR_TOO_BIG);
 		put_udp(udp, quote, ip + 12, 8);
 	}
+	assert(room > ip_len + UDP_HEADER);
 	if (payload_len > room - ip_len - UDP_HEADER)
 		payload_len = room - ip_len - UDP_HEADER;
 	if (payload_len > 0)

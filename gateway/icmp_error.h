@@ -22,11 +22,12 @@ enum icmp_error_kind {
 	ICMP_ERROR_TOO_BIG,
 };
 
+/* The client's datagram, out of which its headers are made again: the kernel does not give them. */
 struct icmp_error_quote {
 	const struct sockaddr_any *client, *local; /* of one family, no v4-mapped form */
-	uint32_t flow_label;			   /* IPv6 */
-	uint8_t traffic_class;
-	uint8_t hop_limit;
+	uint32_t flow_label;			   /* IPv6; the lower 20 bits */
+	uint8_t traffic_class;			   /* of IPv4 the type of service */
+	uint8_t hop_limit;			   /* of IPv4 the time to live */
 	const uint8_t *payload;
 	size_t payload_len;  /* bytes at hand */
 	size_t datagram_len; /* of payload that the datagram had */
@@ -34,8 +35,9 @@ struct icmp_error_quote {
 
 /*
  * The ICMP message, without its IP header, into buf. mtu: for TOO_BIG. The checksum of an ICMPv6
- * message is left to the kernel. The quoted UDP checksum is zero if the payload is not all at hand.
- * 0; -EINVAL: no such datagram can have come.
+ * message is left to the kernel, which knows the source (RFC 3542, section 3.1). The quoted UDP
+ * checksum is zero if the payload is not all at hand. As much of the payload is quoted as fits. 0;
+ * -EINVAL: no such datagram can have come, and ret_len is untouched.
  */
 int icmp_error_encode(enum icmp_error_kind kind, uint32_t mtu, const struct icmp_error_quote *quote,
 	uint8_t buf[ICMP_ERROR_MAX], size_t *ret_len);

@@ -1,5 +1,6 @@
 #include "icmp_socket.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <linux/icmp.h>
 #include <netinet/icmp6.h>
@@ -118,6 +119,7 @@ void icmp_sender_tell(struct icmp_sender *sender, enum icmp_error_kind kind, uin
 	struct iovec iov = { .iov_base = data };
 	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
 
+	assert(sockaddr_family(quote->client) == sockaddr_family(quote->local));
 	if (fd < 0 || icmp_error_encode(kind, mtu, quote, data, &iov.iov_len) < 0)
 		return;
 	if (!rate_allows(sender, now_us)) {

@@ -2,7 +2,8 @@
  * icmp_socket - tells clients of UDP listeners by ICMP what became of their datagrams.
  *
  * The sockets take CAP_NET_RAW to open: the supervisor does, and workers inherit them. They receive
- * nothing. RFC 4443 section 2.4 (f) asks for a limit on errors; it is ICMP_SOCKET_RATE a second.
+ * nothing (a filter that lets no type in). RFC 4443 section 2.4 (f) asks for a limit on errors; it
+ * is ICMP_SOCKET_RATE a second: who forges sources could otherwise have us send as much as he does.
  */
 #pragma once
 
@@ -23,12 +24,17 @@ int icmp_sockets_open(struct icmp_sockets *sockets);
 /* Takes those that are not open. */
 void icmp_sockets_close(struct icmp_sockets *sockets);
 
+/* A worker's; used_us is 0 at first. */
 struct icmp_sender {
-	struct icmp_sockets sockets;
+	struct icmp_sockets sockets; /* inherited, and shared with the other workers */
 	struct stats *stats;
 	uint64_t used_us; /* the time up to which the rate is used up */
 };
 
-/* Tells the client, if the rate allows it. mtu: for ICMP_ERROR_TOO_BIG. */
+/*
+ * Tells the client, if the rate allows it, from the address that it had sent to. mtu: for
+ * ICMP_ERROR_TOO_BIG. now_us: of the monotonic clock. It never waits, and no failure is told: an
+ * error that is lost is as one that the network has lost. Sent ones and limited ones are counted.
+ */
 void icmp_sender_tell(struct icmp_sender *sender, enum icmp_error_kind kind, uint32_t mtu,
 	const struct icmp_error_quote *quote, uint64_t now_us);

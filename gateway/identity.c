@@ -55,6 +55,7 @@ int identity_header(enum identity identity, uint8_t protocol, const struct socka
 	};
 	endpoint_set(&header.src, &src);
 	endpoint_set(&header.dst, &dst);
+	/* Version 1 is a line of text, and has no place for them. */
 	if (header.version == 1)
 		extra = NULL;
 	if (extra && extra->tlvs_len) {
@@ -62,6 +63,7 @@ int identity_header(enum identity identity, uint8_t protocol, const struct socka
 		header.tlvs_len = extra->tlvs_len;
 	}
 	err = proxyhdr_encode(&header, buf, IDENTITY_HEADER_MAX, &len);
+	/* Last, as it is over all that comes before it (section 2.2.3). */
 	if (!err && extra && extra->crc32c)
 		err = proxyhdr_crc32c_append(buf, IDENTITY_HEADER_MAX, &len);
 	if (err)

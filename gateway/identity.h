@@ -3,6 +3,9 @@
  *
  * source is the client's own address and port; destination is the address that the client connected
  * to, not the backend. PROXY protocol, proxy-protocol.txt sections 2.1 and 2.2.
+ *
+ * Here it is decided whether a header can be true; who cannot be told truly is not passed on. The
+ * bytes are proxyhdr's.
  */
 #pragma once
 

@@ -1,5 +1,7 @@
 /*
  * journal - log lines and access records for systemd's journal, sd_journal_send(3).
+ *
+ * By the logger, which may wait.
  */
 #pragma once
 

@@ -2,7 +2,8 @@
  * list - intrusive doubly linked lists.
  *
  * A head is a node that belongs to no object. A node is in at most one list; list_remove() leaves
- * it linked to itself, so that removing twice is harmless.
+ * it linked to itself, so that removing twice is harmless. One that is all zero is not initialised:
+ * list_init() has to come before anything else. Nothing here owns what it links.
  */
 #pragma once
 
@@ -16,7 +17,7 @@ struct list_node {
 /* The object of type that holds the node as member. */
 #define list_entry(node, type, member) ((type *)(void *)((char *)(node)-offsetof(type, member)))
 
-/* Safe against removal of the node at hand. */
+/* Safe against removal of the node at hand, and of no other. */
 #define list_for_each_safe(node, tmp, head)                                 \
 	for ((node) = (head)->next, (tmp) = (node)->next; (node) != (head); \
 		(node) = (tmp), (tmp) = (node)->next)
@@ -31,6 +32,7 @@ static inline bool list_empty(const struct list_node *head)
 	return head->next == head;
 }
 
+/* At the end. The node must be in no list: it is not taken out of another one. */
 static inline void list_append(struct list_node *head, struct list_node *node)
 {
 	node->prev = head->prev;

@@ -143,6 +143,8 @@ int listener_open(const struct config_listener *config, const struct config_bind
 	err = open_bound(config, bind, absent, true, &fd);
 	if (err)
 		return err;
+	/* Here and not on each accepted socket, which inherits them: three calls less per client.
+	 */
 	err = set_flag(fd, IPPROTO_TCP, TCP_NODELAY);
 	if (!err)
 		err = set_flag(fd, SOL_SOCKET, SO_OOBINLINE);

@@ -3,6 +3,10 @@
  *
  * The supervisor opens one socket per bind address and worker (SO_REUSEPORT) and keeps them open,
  * so that a worker that is replaced leaves its accept queue to its successor.
+ *
+ * In all of these: bind is one of the listener's; descriptors are close-on-exec and nonblocking,
+ * and the caller's; outputs are untouched on failure; errors are those of socket(2), bind(2),
+ * listen(2).
  */
 #pragma once
 
@@ -12,8 +16,9 @@
 
 /*
  * Whether anybody else listens there: -EADDRINUSE then. SO_REUSEPORT would silently share the
- * address with any process of our user. absent: the machine may not have the address yet.
- * shared: we ourselves do, and then a process of our user goes unnoticed.
+ * address with any process of our user, and half of the clients would be that one's. absent: the
+ * machine may not have the address yet (IP_FREEBIND). shared: we ourselves do, and then a process
+ * of our user goes unnoticed. Nothing is left open.
  */
 int listener_probe(const struct config_listener *config, const struct config_bind *bind,
 	bool absent, bool shared);
@@ -28,7 +33,10 @@ int listener_probe(const struct config_listener *config, const struct config_bin
 int listener_open(const struct config_listener *config, const struct config_bind *bind, bool absent,
 	int *ret_fd);
 
-/* One that an earlier image has opened, as this configuration wants it. 0 or a negative errno. */
+/*
+ * One that an earlier image has opened, as this configuration wants it: its backlog, which
+ * listen(2) may change without losing who waits. It stays the caller's. 0 or a negative errno.
+ */
 int listener_adopt(int fd, const struct config_listener *config);
 
 /*
@@ -37,7 +45,7 @@ int listener_adopt(int fd, const struct config_listener *config);
  * of them. 0 or a negative errno.
  */
 int listener_steer(int fd);
-/* The choice is the kernel's again. */
+/* The choice is the kernel's again; for all sockets of the address, too. Harmless if it was. */
 void listener_unsteer(int fd);
 
 /*

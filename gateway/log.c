@@ -107,6 +107,7 @@ void log_to_stderr(void *userdata, enum log_level level, const char *line, size_
 	int n;
 
 	(void)userdata;
+	assert(level < LOG_LEVEL_COUNT && len < LOG_LINE_MAX);
 	if (stderr_is_journal())
 		n = snprintf(text, sizeof(text), "<%c>%.*s\n", priority[level], (int)len, line);
 	else

@@ -5,6 +5,10 @@
  * Level, sink and last error are the one piece of state that the whole process shares; the level
  * may lie in memory that other processes have, too. Never called on the relay's hot path; what an
  * outsider can provoke goes through a log_limit.
+ *
+ * A line says what is wrong, what that means, and what to do, in this order. Levels: error:
+ * something does not work; warning: it works, but not as was asked for, or not for everybody; info:
+ * what has changed; debug: what else might explain it. Not for threads: each process has one.
  */
 #pragma once
 
@@ -43,6 +47,10 @@ static inline bool log_wants(enum log_level level)
 /* NULL restores standard error. */
 void log_set_sink(log_sink *sink, void *userdata);
 
+/*
+ * Control characters in what it formats become blanks: no text from outside makes a line of its
+ * own. errno is not kept. Cut to LOG_LINE_MAX - 1 bytes.
+ */
 void log_write(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* The last line of level error that this process has written; empty: there was none. */
@@ -63,13 +71,13 @@ const char *log_level_name(enum log_level level);
 #define LOG_LIMIT_MS	10000U
 
 struct log_limit {
-	uint64_t since_ms;
-	unsigned lines;
-	unsigned suppressed;
+	uint64_t since_ms;   /* when the first of "lines" was written */
+	unsigned lines;	     /* written since then */
+	unsigned suppressed; /* not written since the last one that was */
 };
 
 /*
  * Whether the line may be written now. ret_suppressed: how many of its kind were not since the last
- * one that was, to be named in the line.
+ * one that was, to be named in the line; untouched if it may not. now_ms: of the monotonic clock.
  */
 bool log_allowed(struct log_limit *limit, uint64_t now_ms, unsigned *ret_suppressed);

@@ -1,5 +1,6 @@
 #include "logger.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdbool.h>
@@ -30,6 +31,8 @@
 
 #define BUFFER_SIZE 65536U
 #define LINE_MAX_   2048U
+
+static_assert(2 * LINE_MAX_ <= BUFFER_SIZE, "a line fits behind the rest of a torn one");
 
 struct logger {
 	const struct logger_setup *setup;
@@ -148,15 +151,16 @@ static void write_record(struct logger *logger, struct ring *ring, const void *d
 	line[line_len++] = '\n';
 	if (logger->used + line_len > sizeof(logger->buffer))
 		flush_access(logger, ring);
+	assert(logger->used + line_len <= sizeof(logger->buffer));
 	memcpy(logger->buffer + logger->used, line, line_len);
 	logger->used += line_len;
 }
 
 static void write_line(char *data, size_t len)
 {
-	enum log_level level = (enum log_level)data[0];
+	enum log_level level = len ? (enum log_level)data[0] : LOG_LEVEL_COUNT;
 
-	if (len >= 1 && level < LOG_LEVEL_COUNT)
+	if (level < LOG_LEVEL_COUNT)
 		log_write(level, "%.*s", (int)(len - 1), data + 1);
 }
 
@@ -227,6 +231,7 @@ int logger_run(const struct logger_setup *setup)
 	if (!logger)
 		return EXIT_FAILURE;
 	logger->setup = setup;
+	/* What was lost before has been said by the logger before. */
 	for (size_t i = 0; i < setup->n_rings; i++)
 		logger->lost_said += ring_lost(setup->rings[i]);
 	err = sandbox_drop_privileges(setup->config->user);

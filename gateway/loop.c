@@ -1,5 +1,6 @@
 #include "loop.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <unistd.h>
 
@@ -45,6 +46,7 @@ static int loop_control(
 {
 	struct epoll_event event = { .events = events, .data.ptr = source };
 
+	assert(op == EPOLL_CTL_DEL || (source && source->on_event));
 	return epoll_ctl(loop->epoll_fd, op, fd, &event) < 0 ? -errno : 0;
 }
 
