@@ -94,6 +94,31 @@ static void test_rest_is_closed(void **state)
 	estate_free(estate);
 }
 
+/* It has more to say than is understood here, at each place where there may be more. */
+static void test_of_a_later_release(void **state)
+{
+	static const char text[] = "{\"later\":[1,{\"a\":null}],\"version\":1,\"minor\":7,"
+				   "\"descriptors\":{\"tcp later [::]:80 0\":5,\"control\":18},"
+				   "\"numbers\":{\"counter later\":-1,\"generation\":4},"
+				   "\"texts\":{\"later\":\"\",\"release\":\"9\"}}";
+	struct estate *got = NULL;
+	int64_t value = 0;
+	char *again = NULL;
+
+	(void)state;
+	assert_int_equal(estate_decode(text, sizeof(text) - 1, &got), 0);
+	assert_int_equal(estate_take_fd(got, "control"), 18);
+	assert_int_equal(estate_get_number(got, "generation", &value), 0);
+	assert_int_equal(value, 4);
+	assert_string_equal(estate_get_text(got, "release"), "9");
+	/* Its descriptors are known as such, and can be closed. */
+	assert_true(estate_has_fd(got, "tcp later [::]:80 0"));
+	assert_int_equal(estate_encode(got, &again), 0);
+	assert_null(strstr(again, "minor"));
+	free(again);
+	estate_free(got);
+}
+
 static void test_hostile(void **state)
 {
 	static const struct {
@@ -136,6 +161,7 @@ int main(void)
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_other_numbers),
 		cmocka_unit_test(test_rest_is_closed),
+		cmocka_unit_test(test_of_a_later_release),
 		cmocka_unit_test(test_hostile),
 	};
 
