@@ -109,6 +109,8 @@ static json_t *answer_json(const struct control_flows *self, const struct who_fi
 {
 	struct who_entry *entries = calloc(limit, sizeof(*entries));
 	json_t *list = json_array();
+	uint64_t before = 0;
+	bool known = predecessors_flows(self->before, &before);
 	size_t n = 0;
 
 	if (entries)
@@ -120,8 +122,9 @@ static json_t *answer_json(const struct control_flows *self, const struct who_fi
 		return NULL;
 	}
 	free(entries);
-	return json_pack("{s:o, s:I, s:I}", "flows", list, "total", (json_int_t)n, "workers_before",
-		(json_int_t)predecessors_alive(self->before, PREDECESSOR_WORKER));
+	return json_pack("{s:o, s:I, s:I, s:o}", "flows", list, "total", (json_int_t)n,
+		"workers_before", (json_int_t)predecessors_alive(self->before, PREDECESSOR_WORKER),
+		"flows_before", known ? json_integer((json_int_t)before) : json_null());
 }
 
 static int run_flows(

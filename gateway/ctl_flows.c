@@ -53,13 +53,17 @@ static void print_total(const json_t *result)
 	size_t shown = json_array_size(json_object_get(result, "flows"));
 	long long total = ctl_integer(result, "total");
 	long long before = ctl_integer(result, "workers_before");
+	const json_t *kept = json_object_get(result, "flows_before");
+	long long n_kept = json_integer_value(kept);
 
 	if (total > (long long)shown)
 		printf("the latest %zu of %lld flows: narrow it down, or raise --limit\n", shown,
 			total);
 	else
 		printf("%lld flow%s\n", total, total == 1 ? "" : "s");
-	if (before > 0)
+	if (json_is_integer(kept) && n_kept > 0)
+		printf("and %lld more, not shown, with workers of before a reload\n", n_kept);
+	else if (before > 0 && !json_is_integer(kept))
 		printf("and those that %lld worker%s of before a reload may still have\n", before,
 			before == 1 ? "" : "s");
 }

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -23,8 +24,11 @@
  * closed its own is gone. A worker is told once to hand over. One that still finishes a flow when
  * the next succession comes is a predecessor there, too.
  *
+ * How many flows it still has, a worker writes to an anonymous file that it is given for that; one
+ * of a release that does not know the message leaves the file empty.
+ *
  * In an estate process K is the numbers "process K pid", "... role", "... index", "... generation",
- * "... told" and the descriptor "process K channel".
+ * "... told" and the descriptors "process K channel" and "... flows".
  */
 struct predecessor {
 	int64_t generation;
@@ -32,6 +36,7 @@ struct predecessor {
 	size_t index;
 	pid_t pid;
 	int channel_fd; /* -1: closed */
+	int flows_fd;	/* it has a uint64_t in it, or nothing yet; -1: there is none */
 	bool told;
 };
 
@@ -48,7 +53,8 @@ struct predecessors {
 };
 
 #define LOOK_MS	       100U
-#define HOLDER_ENDS_MS 3000U /* one that is not stuck needs far less */
+#define HOLDER_ENDS_MS 3000U	  /* one that is not stuck needs far less */
+#define FLOWS_MAX      100000000U /* of a worker: more than that is nonsense */
 
 static void on_look_due(struct timer *timer);
 
@@ -70,6 +76,8 @@ static void remove_at(struct predecessors *predecessors, size_t i)
 {
 	if (predecessors->all[i].channel_fd >= 0)
 		close(predecessors->all[i].channel_fd);
+	if (predecessors->all[i].flows_fd >= 0)
+		close(predecessors->all[i].flows_fd);
 	predecessors->all[i] = predecessors->all[--predecessors->n];
 }
 
@@ -128,6 +136,7 @@ static bool inherit_one(struct estate *estate, size_t k, struct predecessor *ret
 		.pid = (pid_t)pid,
 		.told = told,
 		.channel_fd = estate_take_fd(estate, name_of(k, "channel", name)),
+		.flows_fd = estate_take_fd(estate, name_of(k, "flows", name)),
 	};
 	return true;
 }
@@ -175,6 +184,8 @@ static int bequeath(struct estate *estate, size_t k, const struct predecessor *o
 		err = estate_add_number(estate, name_of(k, "told", name), one->told);
 	if (!err && one->channel_fd >= 0)
 		err = estate_add_fd(estate, name_of(k, "channel", name), one->channel_fd);
+	if (!err && one->flows_fd >= 0)
+		err = estate_add_fd(estate, name_of(k, "flows", name), one->flows_fd);
 	return err;
 }
 
@@ -187,6 +198,7 @@ int predecessors_bequeath_own(struct predecessors *predecessors, struct estate *
 		.index = index,
 		.pid = pid,
 		.channel_fd = channel_fd,
+		.flows_fd = -1,
 	};
 
 	return bequeath(estate, predecessors->bequeathed++, &one);
@@ -231,6 +243,14 @@ static int hand_over(struct predecessor *one)
 	return -1;
 }
 
+/* Without the file, or if the worker does not know the message, nobody knows; that is all. */
+static void ask_for_flows(struct predecessor *one)
+{
+	one->flows_fd = memfd_create("sixgate-flows", MFD_CLOEXEC);
+	if (one->flows_fd < 0 || channel_send(one->channel_fd, WORKER_FLOWS, &one->flows_fd, 1) < 0)
+		log_debug("worker %zu of before cannot say how many flows it has", one->index);
+}
+
 static size_t hand_over_to(
 	struct predecessors *predecessors, size_t index, size_t n, int fds[CHANNEL_FDS_MAX])
 {
@@ -245,6 +265,7 @@ static size_t hand_over_to(
 		fd = hand_over(one);
 		if (fd < 0)
 			continue;
+		ask_for_flows(one);
 		/*
 		 * One message takes no more. Who finds its channel closed finishes its flows by
 		 * itself; who is not told at all would go on accepting, by what was configured.
@@ -397,6 +418,24 @@ size_t predecessors_alive(const struct predecessors *predecessors, enum predeces
 	return n;
 }
 
+bool predecessors_flows(const struct predecessors *predecessors, uint64_t *ret_n)
+{
+	uint64_t n = 0, flows;
+
+	for (size_t i = 0; i < predecessors->n; i++) {
+		const struct predecessor *one = &predecessors->all[i];
+
+		if (one->role != PREDECESSOR_WORKER)
+			continue;
+		if (one->flows_fd < 0 ||
+			pread(one->flows_fd, &flows, sizeof(flows), 0) != sizeof(flows))
+			return false;
+		n += flows < FLOWS_MAX ? flows : FLOWS_MAX;
+	}
+	*ret_n = n;
+	return true;
+}
+
 void predecessors_kill(const struct predecessors *predecessors)
 {
 	for (size_t i = 0; i < predecessors->n; i++) {
@@ -415,6 +454,8 @@ void predecessors_abandon(const struct predecessors *predecessors)
 
 		if (one->channel_fd >= 0)
 			close(one->channel_fd);
-		one->channel_fd = -1;
+		if (one->flows_fd >= 0)
+			close(one->flows_fd);
+		one->channel_fd = one->flows_fd = -1;
 	}
 }

@@ -62,6 +62,9 @@ bool predecessors_reaped(struct predecessors *predecessors, pid_t pid, int statu
 /* Those of the role that live. */
 size_t predecessors_alive(const struct predecessors *predecessors, enum predecessor_role role);
 
+/* How many flows they have still. False: one of them does not say so, or has not yet. */
+bool predecessors_flows(const struct predecessors *predecessors, uint64_t *ret_n);
+
 void predecessors_kill(const struct predecessors *predecessors);
-/* In a child: closes the channels. */
+/* In a child: closes what it has of them. */
 void predecessors_abandon(const struct predecessors *predecessors);

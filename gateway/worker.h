@@ -27,6 +27,11 @@ enum worker_message {
 	WORKER_SOCKETS = 'S', /* to the supervisor: more sockets, please; back: here they are */
 	/* To the worker, with one end of a channel: hand your flows over (handover.h), and end. */
 	WORKER_HANDOVER = 'H',
+	/*
+	 * To the worker, with an empty anonymous file: have a uint64_t in it, in the machine's
+	 * order, that says how many flows you have, until you end.
+	 */
+	WORKER_FLOWS = 'F',
 	/* To a successor, with channels' other ends, maybe none: take over what comes. */
 	WORKER_INHERIT = 'I',
 	WORKER_KILL = 'K',   /* to the worker: end those flows that are doomed (who.h) */

@@ -21,13 +21,13 @@ PORT_UDP = 7001
 
 @pytest.fixture
 def start(site, gateway):
-    def run(who="", extra="", workers=2, **options):
+    def run(who="", extra="", workers=2, drain="2s", listener="", **options):
         return gateway(config=f"""run-directory = "{site.dir}/run"
             workers = {workers}
-            drain = 2s
+            drain = {drain}
             who {{ {who} }}
             {extra}
-            listener "web" {{ bind = "[{VIP6}]:{PORT}" pool = "web" }}
+            listener "web" {{ bind = "[{VIP6}]:{PORT}" pool = "web" {listener} }}
             listener "dns" {{ protocol = udp bind = "[{VIP6}]:{PORT_UDP}" pool = "dns" }}
             pool "web" {{ backend "{SERVER4}:{PORT}" {{}} }}
             pool "dns" {{ backend "{SERVER4}:{PORT_UDP}" {{}} }}
@@ -335,6 +335,33 @@ def test_log_level(site, start):
     assert ctl(site, "log-level").stdout.startswith("error; until the next reload")
     wrong = ctl(site, "log-level", "loud", check=False)
     assert wrong.returncode == 64 and 'level "loud": log-level is error, warning, info or debug' in wrong.stderr
+
+
+def reload(daemon):
+    ready = daemon.errors().count("ready: ")
+    daemon.kill(signal.SIGHUP)
+    wait_until(lambda: daemon.errors().count("ready: ") > ready, "the next image serves", 60)
+
+
+def test_flows_of_before(site, start):
+    """What a worker of before a reload has kept is in no list, but counted, over reloads, and until it has ended."""
+    text = f'accept-proxy {{ from = {{ "{CLIENT6}" }} timeout = 1m }}'
+    daemon = start(listener=text, drain="10m")
+
+    def counted():
+        found = result(site, "flows")
+        return found["flows"] == [] and found["flows_before"]
+
+    with site.client.connect(VIP6, PORT), site.client.connect(VIP6, PORT):
+        wait_until(lambda: result(site, "status")["counters"]["live_flows"] == 2, "two that have said nothing yet")
+        assert result(site, "flows")["flows_before"] == 0
+        for _ in range(2):
+            reload(daemon)
+            wait_until(lambda: counted() == 2, "they are counted", 60)
+            assert ctl(site, "flows").stdout == "0 flows\nand 2 more, not shown, with workers of before a reload\n"
+    wait_until(lambda: result(site, "flows")["workers_before"] == 0, "the workers of before have left", 60)
+    assert result(site, "flows")["flows_before"] == 0
+    assert ctl(site, "flows").stdout == "0 flows\n"
 
 
 def test_reader(site, start):

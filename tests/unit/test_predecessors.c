@@ -106,6 +106,8 @@ static void hand_over(struct fixture *f, size_t from, size_t to, size_t expected
 	for (size_t i = 0; i < from; i++) {
 		assert_int_equal(hear(f->theirs[i], WORKER_HANDOVER, fds), 1);
 		close(fds[0]);
+		assert_int_equal(hear(f->theirs[i], WORKER_FLOWS, fds), 1);
+		close(fds[0]);
 	}
 	for (size_t i = 0; i < to; i++) {
 		int n = hear(theirs[i], WORKER_INHERIT, fds);
@@ -131,6 +133,56 @@ static void test_each_is_told_once(void **state)
 	for (size_t i = 0; i < f->n; i++)
 		assert_int_equal(hear(f->theirs[i], WORKER_HANDOVER, fds), -1);
 	close_all(channels, 2);
+}
+
+static void say_flows(int fd, uint64_t n)
+{
+	assert_int_equal(pwrite(fd, &n, sizeof(n), 0), sizeof(n));
+}
+
+/* What each has still is known once all have said it, and to the next image as well. */
+static void test_flows_that_they_have(void **state)
+{
+	struct fixture *f = *state;
+	int channels[2], fds[CHANNEL_FDS_MAX], files[2];
+	struct predecessors *next;
+	struct estate *estate = estate_new();
+	uint64_t n = 4711;
+
+	assert_true(predecessors_flows(f->before, &n));
+	assert_int_equal(n, 0);
+	inherit(f, 2);
+	assert_false(predecessors_flows(f->before, &n));
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channels), 0);
+	predecessors_hand_over(f->before, channels, 1);
+	for (size_t i = 0; i < 2; i++) {
+		assert_int_equal(hear(f->theirs[i], WORKER_HANDOVER, fds), 1);
+		close(fds[0]);
+		assert_int_equal(hear(f->theirs[i], WORKER_FLOWS, fds), 1);
+		files[i] = fds[0];
+	}
+	say_flows(files[0], 3);
+	assert_false(predecessors_flows(f->before, &n));
+	say_flows(files[1], 4);
+	assert_true(predecessors_flows(f->before, &n));
+	assert_int_equal(n, 7);
+	next = predecessors_new(&f->loop, on_change, f);
+	assert_int_equal(predecessors_bequeath(f->before, estate), 0);
+	assert_int_equal(predecessors_inherit(next, estate), 0);
+	say_flows(files[0], 1);
+	assert_true(predecessors_flows(next, &n));
+	assert_int_equal(n, 5);
+	say_flows(files[0], UINT64_MAX); /* of one that went mad */
+	say_flows(files[1], UINT64_MAX);
+	assert_true(predecessors_flows(next, &n));
+	assert_true(n < INT64_MAX);
+	estate_free(estate);
+	close_all(files, 2);
+	close_all(channels, 2);
+	/* The two have the same descriptors here, so the one goes as the other's process would. */
+	predecessors_free(f->before);
+	f->before = next;
+	assert_int_equal(predecessors_alive(f->before, PREDECESSOR_WORKER), 2);
 }
 
 static void test_new_ones_without_a_predecessor(void **state)
@@ -159,6 +211,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_each_is_told_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_flows_that_they_have, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_new_ones_without_a_predecessor, setup, teardown),
 		cmocka_unit_test_setup_teardown(
