@@ -1,5 +1,6 @@
 #include "hash.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/random.h>
@@ -13,11 +14,20 @@ static uint64_t rotate(uint64_t x, unsigned bits)
 	return x << bits | x >> (64 - bits);
 }
 
-static uint64_t load(const uint8_t *p, size_t len)
+static uint64_t load(const uint8_t *p)
 {
-	uint64_t word = 0;
+	uint64_t word;
 
-	for (size_t i = 0; i < len; i++)
+	memcpy(&word, p, sizeof(word));
+	return le64toh(word);
+}
+
+/* What is left, below eight bytes, with the length (modulo 256) in the highest one. */
+static uint64_t load_last(const uint8_t *p, size_t left, size_t len)
+{
+	uint64_t word = (uint64_t)len << 56;
+
+	for (size_t i = 0; i < left; i++)
 		word |= (uint64_t)p[i] << 8 * i;
 	return word;
 }
@@ -66,9 +76,8 @@ uint64_t hash_bytes(const struct hash_key *key, const void *data, size_t len)
 	size_t left = len;
 
 	for (; left >= 8; p += 8, left -= 8)
-		absorb(&s, load(p, 8));
-	/* What is left, below eight bytes, with the length (modulo 256) in the highest one. */
-	absorb(&s, load(p, left) | (uint64_t)len << 56);
+		absorb(&s, load(p));
+	absorb(&s, load_last(p, left, len));
 	s.v[2] ^= 0xff;
 	rounds(&s, 4);
 	return s.v[0] ^ s.v[1] ^ s.v[2] ^ s.v[3];
