@@ -6,17 +6,6 @@
 #include <string.h>
 #include <sys/random.h>
 
-int unique_id_init(struct unique_id_source *source)
-{
-	uint64_t random;
-
-	/* So few bytes come whole, or not at all. */
-	if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random))
-		return errno ? -errno : -EIO;
-	*source = (struct unique_id_source){ .random = random };
-	return 0;
-}
-
 static void put(uint64_t number, uint8_t *buf)
 {
 	static const char digits[] = "0123456789abcdef";
@@ -25,11 +14,23 @@ static void put(uint64_t number, uint8_t *buf)
 		buf[i] = (uint8_t)digits[number & 15];
 }
 
+int unique_id_init(struct unique_id_source *source)
+{
+	uint64_t random;
+
+	/* So few bytes come whole, or not at all. */
+	if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random))
+		return errno ? -errno : -EIO;
+	*source = (struct unique_id_source){ 0 };
+	put(random, source->drawn);
+	return 0;
+}
+
 void unique_id_format(
 	const struct unique_id_source *source, uint64_t number, uint8_t buf[UNIQUE_ID_LEN])
 {
-	put(source->random, buf);
-	put(number, buf + 16);
+	memcpy(buf, source->drawn, sizeof(source->drawn));
+	put(number, buf + sizeof(source->drawn));
 }
 
 const char *unique_id_text(const uint8_t *id, size_t len, char buf[UNIQUE_ID_TEXT_MAX])

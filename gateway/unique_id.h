@@ -12,7 +12,7 @@
 #define UNIQUE_ID_LEN 32U
 
 struct unique_id_source {
-	uint64_t random;
+	uint8_t drawn[UNIQUE_ID_LEN / 2]; /* digits */
 	uint64_t last;
 };
 
