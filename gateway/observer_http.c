@@ -229,8 +229,9 @@ void observer_http_note(struct observer_http *http, enum observer_http_counter c
 		[OBSERVER_HTTP_CROWDED] = "as many clients as may be are here, others wait",
 		[OBSERVER_HTTP_REFUSED] = ": its address has as many connections as one may have",
 		[OBSERVER_HTTP_SLOW] = ": it sent no whole request, or did not read, for too long",
-		[OBSERVER_HTTP_STARVED] = "no descriptor or memory for one more client, who waits; "
-					  "raise the limit of open files",
+		[OBSERVER_HTTP_STARVED] =
+			("no descriptor or memory for one more client, who waits; "
+			 "raise the limit of open files"),
 	};
 	char text[SOCKADDR_TEXT_MAX];
 	unsigned suppressed = 0;
