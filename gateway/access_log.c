@@ -11,6 +11,7 @@
 
 static_assert(sizeof(struct access_log_record) <= RING_DATA_MAX, "a record fits in a ring's slot");
 
+/* In the order of enum access_log_end. Programs compare these words: none ever changes. */
 static const char *const end_names[] = {
 	"closed",
 	"reset",

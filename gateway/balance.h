@@ -25,8 +25,8 @@ struct balance_target {
 size_t balance_round_robin(struct balance_target *targets, size_t n);
 
 /*
- * The target that with one connection more has the least load for its weight. Of equal ones the
- * first from index `start` on (modulo n), which the caller lets go up by one each time.
- * BALANCE_NONE if all weights are 0.
+ * The target that with one connection more has the least load for its weight. Changes nothing. Of
+ * equal ones the first from index `start` on (modulo n), which the caller lets go up by one each
+ * time. BALANCE_NONE if all weights are 0.
  */
 size_t balance_least(const struct balance_target *targets, size_t n, size_t start);

@@ -11,6 +11,8 @@
 
 static_assert(BROKER_BATCH <= CHANNEL_FDS_MAX, "a batch goes in one message");
 
+/* Not bound and not connected: which address it takes is the worker's business, and known there
+ * only. */
 static int make_socket(int *ret_fd)
 {
 	const int on = 1;

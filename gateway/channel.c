@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+/* A union, for the alignment of the header (cmsg(3)). */
 union control {
 	struct cmsghdr header;
 	char space[CMSG_SPACE(CHANNEL_FDS_MAX * sizeof(int))];

@@ -340,9 +340,10 @@ void config_free(struct config *config);
 
 /*
  * The functions below build a configuration, for a file and for a command line alike. They return 0
- * or -ENOMEM; or -EINVAL and, in ret_reason, a static sentence that says what would be right. On
- * failure nothing was added or changed. texts are copied. Adding a listener, pool, bind or backend
- * may move all others of its kind: pointers to those are good until the next one is added.
+ * or -ENOMEM; or -EINVAL and, in ret_reason, a static sentence that says what would be right. After
+ * a failure a part may have been added ("*:80" is two binds), and the configuration is good for
+ * config_free() alone. Texts are copied. Adding a listener, pool, bind or backend may move all
+ * others of its kind: pointers to those are good until the next one is added.
  */
 
 /* With the defaults of a listener, no binds, and pool 0. */

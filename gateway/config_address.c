@@ -1,4 +1,14 @@
-/* The functions of config.h that are about addresses. */
+/*
+ * The functions of config.h that are about addresses.
+ *
+ * Each kind has a function flaw_of...(), which says why an address cannot be what it is written
+ * for: what the kernel would refuse later, or take and never serve (a multicast bind, a backend
+ * 0.0.0.0), is refused here, where there is a line to name. Bits beyond the length of a prefix are
+ * an error and not cut off: one of the two was meant otherwise.
+ *
+ * An IPv4 address in IPv6's clothes (::ffff:192.0.2.1) is refused everywhere: there must be one way
+ * to write each address, or two that are the same would not be seen to be.
+ */
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
@@ -14,7 +24,7 @@ static bool overlaps(const struct prefix *prefix, const char *text)
 	struct prefix block;
 	int err = prefix_parse(text, &block, &reason);
 
-	assert(!err);
+	assert(!err); /* the text is one of ours */
 	return !err && prefix_overlaps(prefix, &block);
 }
 
@@ -62,6 +72,8 @@ const char *config_bind_text(const struct config_bind *bind, char buf[CONFIG_BIN
 	return buf;
 }
 
+/* Prefixes and ranges, too: their one socket is bound to the address and port that they begin at.
+ */
 static const struct config_bind *find_bind_at(
 	const struct config *config, uint8_t protocol, const struct sockaddr_any *addr)
 {
@@ -171,6 +183,8 @@ int config_add_bind(struct config *config, struct config_listener *listener, con
 	err = prefix_parse_ports(text + 2, &port, &port_max, ret_reason);
 	if (err)
 		return err;
+	/* Two sockets, as one of IPv6 would show IPv4 clients in v4-mapped form, unless v6only =
+	 * no. */
 	sockaddr_set_port(&v6.addr, port);
 	sockaddr_set_port(&v4.addr, port);
 	err = add_bind(config, listener, &v6, port_max, ret_reason);
@@ -213,6 +227,7 @@ bool config_find_overlap(const struct config *config, const struct config_listen
 	return false;
 }
 
+/* Whether the bind gets IPv4 clients of that address; its port 0: of any of its ports. */
 static bool bind_takes(const struct config_listener *listener, const struct config_bind *bind,
 	const struct sockaddr_any *addr)
 {
@@ -309,7 +324,10 @@ int config_settle_identity(struct config_listener *listener, bool v6_given, cons
 	return 0;
 }
 
-/* RFC 6052, section 3.1. */
+/*
+ * RFC 6052, section 3.1: the Well-Known Prefix must not stand for addresses that are not global, as
+ * those mean another host in each network.
+ */
 static bool misuses_well_known(
 	const struct config_listener *listener, const struct config_bind *bind)
 {

@@ -1,4 +1,10 @@
-/* The functions of config.h that are about backends that are names. */
+/*
+ * The functions of config.h that are about backends that are names.
+ *
+ * A name takes a fixed number of the pool's backends, which have the port and no address until DNS
+ * has told some (pool_state, resolver). So there is one kind of backend for all who choose, count
+ * and check them, and nothing moves in shared memory when an address comes.
+ */
 #include <ctype.h>
 #include <errno.h>
 #include <string.h>

@@ -10,6 +10,16 @@
 #include "duration.h"
 #include "worker.h"
 
+/*
+ * Theory of operation
+ *
+ * An answer is bounded (limit), as it is made in the supervisor's loop; how many there are in all
+ * is said beside it. "Following" is the client's business, which asks again and compares: so the
+ * gateway keeps nothing for anybody who looks.
+ *
+ * A flow is named by the gateway's own source address and port, which is what a server's log has.
+ * It may be one of several (TCP and UDP, or different backends), and then nothing is ended.
+ */
 static int bad(struct control_error *error, const char *name, const char *text, const char *reason)
 {
 	return control_fail(

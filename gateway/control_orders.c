@@ -9,6 +9,18 @@
 #include "log.h"
 #include "wall_time.h"
 
+/*
+ * Theory of operation
+ *
+ * Each command finds what is meant, has orders.h put it in force and keep it, and then calls
+ * on_change(), by which workers look at deadlines and the estate in the descriptor store is
+ * renewed. Everything is checked before anything is changed, so a command that fails has done
+ * nothing.
+ *
+ * What a drain means: pool (backends) and guard or tcp_admit (listeners) keep new clients away at
+ * once; drainer, in the workers, ends what is left at the deadline; the gateway's own drain is the
+ * end of the process, as by SIGTERM.
+ */
 /* New clients that are in a queue of the kernel when it begins to refuse are yet served. */
 #define REFUSAL_GRACE_MS 500U
 

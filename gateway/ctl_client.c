@@ -14,6 +14,17 @@
 
 #include "config.h"
 
+/*
+ * Theory of operation
+ *
+ * One connection for each question, closed after its answer: the gateway may be replaced at any
+ * time, and a connection that is kept would take one of its places. The answer is read to its
+ * newline whatever became of the request, as a gateway that refuses one early says why and hangs
+ * up.
+ *
+ * A command is a row; of what it needs beyond a question and a printed answer it has a function:
+ * follow (wait for the end of what has begun), watch (ask again and again), run (all of it).
+ */
 #define PATIENCE_S  10	       /* for a gateway that is busy, or stopped */
 #define ANSWER_STEP 65536U     /* bytes by which the room for an answer grows at least */
 #define ANSWER_MAX  268435456U /* bytes; no gateway of ours says so much */
@@ -152,7 +163,7 @@ static int exchange(const char *path, const char *request, char **ret_line, size
 
 	if (fd < 0)
 		return fd;
-	/* One that does not take all of it may have said why. */
+	/* One that does not take all of it may have said why: its answer comes before our error. */
 	sent = send_all(fd, request, strlen(request));
 	err = receive_line(fd, ret_line, ret_len);
 	close(fd);

@@ -13,6 +13,17 @@
 #include "net_wanted.h"
 #include "nft_table.h"
 
+/*
+ * Theory of operation
+ *
+ * All four commands do the same to begin with: work out what is wanted (net_wanted), read what is
+ * there (net_read_state, nft_table_read), and make the steps from the one to the other (net_plan).
+ * plan and status print that; apply carries it out, all or nothing; teardown is apply with nothing
+ * wanted. What would be done and what is done is so the same by construction.
+ *
+ * nftables can be read with CAP_NET_ADMIN only. Without it the rest is compared, the table is said
+ * to be unknown, and the exit status is that of a missing right and not that of success.
+ */
 enum {
 	EXIT_DIFFERS = 1,
 };

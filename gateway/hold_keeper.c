@@ -12,6 +12,16 @@
 #include "holder.h"
 #include "log.h"
 
+/*
+ * Theory of operation
+ *
+ * Socket pairs between holder and workers are made once and outlive both, as does what they share;
+ * each process keeps its ends and closes the others' after the fork (hold_keeper_leave). So a new
+ * holder, or a new worker, has nothing to be told but its epoch, and the others notice nothing.
+ *
+ * A holder that is stuck holds everybody's packets. So it is pinged all the time, and killed by
+ * SIGKILL when HOLD_KEEPER_PINGS pings have not been answered; nothing of what it knew is needed.
+ */
 static void tell(struct hold_keeper *keeper, const void *message, size_t len)
 {
 	if (keeper->pid && send(keeper->channel_fd, message, len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)

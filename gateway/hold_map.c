@@ -15,7 +15,11 @@ bool hold_map_wanted(const struct config *config)
 	return false;
 }
 
-/* Whether packets to the bind may be queued, by this or another listener's rule. */
+/*
+ * Whether packets to the bind may be queued, by this or another listener's rule. By ports alone:
+ * one too many in the map costs a comparison, one that is missing would let its packets be taken
+ * for another's.
+ */
 static bool is_concerned(const struct config *config, const struct config_bind *bind)
 {
 	for (size_t i = 0; i < config->n_listeners; i++) {

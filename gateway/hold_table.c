@@ -7,6 +7,20 @@
 
 #include "ends.h"
 
+/*
+ * Theory of operation
+ *
+ * All memory is taken at the start, as a flood must not be able to have us ask for more. Entries
+ * and origins (clients) are in free lists and hash tables with chains, both keyed with a secret. An
+ * origin exists as long as it has entries, so there are never more origins than entries, and one is
+ * always free when an entry is.
+ *
+ * Invariants: n is the number of entries that are not HOLD_FREE; the sum of n of all origins is the
+ * same; an entry's id has its place in the lower bits, always.
+ *
+ * "lately" is a cache and no table: a SYN that pushes another one out of its place costs that one's
+ * client at most what a client without it would have: to be held once more.
+ */
 #define PLACE_BITS 16U
 
 static_assert(HOLD_TABLE_MAX <= 1U << PLACE_BITS, "a place fits in an identifier");
@@ -177,6 +191,8 @@ void hold_table_remove(struct hold_table *table, struct hold_entry *entry)
 	assert(entry->state != HOLD_FREE && table->n > 0);
 	give_origin(table, &table->origins[entry->origin]);
 	entry->state = HOLD_FREE;
+	/* Late answers for the old one find nobody; it wraps around after 65,536 uses of the place.
+	 */
 	entry->id += 1U << PLACE_BITS;
 	list_remove(&entry->chain);
 	list_append(&table->free, &entry->chain);
