@@ -1,5 +1,6 @@
 #include "orders.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,13 @@
  *
  * pool_state.h tells of every change of an address; whoever is there then gets what was ordered for
  * it. An order whose backend has no address now, as DNS says so, waits.
+ *
+ * apply() is the only thing that changes pool_state from here, and does so from the list alone, so
+ * it may be called at any time and as often as one likes. It is called from within changes that it
+ * makes itself; that ends, as the second time nothing is different.
+ *
+ * An order that asks for nothing is forgotten at once, so the list holds what differs from the
+ * configuration and nothing else, and ORDERS_MAX is met only by real orders.
  */
 
 struct order {
@@ -72,6 +80,7 @@ static int take(struct orders *orders, size_t pool, const struct sockaddr_any *a
 {
 	struct order *list, *there = find(orders, pool, addr);
 
+	assert(pool < orders->config->n_pools);
 	if (!there && orders->n == ORDERS_MAX)
 		return -ENOSPC;
 	if (!there) {
@@ -89,6 +98,7 @@ static int take(struct orders *orders, size_t pool, const struct sockaddr_any *a
 /* Forgets it if it asks for nothing more. */
 static void settle(struct orders *orders, struct order *order)
 {
+	assert(order >= orders->list && order < orders->list + orders->n);
 	if (!order->weighs && order->drained_ms == DRAIN_NONE)
 		*order = orders->list[--orders->n];
 }
@@ -152,6 +162,7 @@ void orders_drain_listener(
 #define LISTENER_PREFIX "drain-listener "
 /* One number: both weights, each of which fits. */
 #define CONFIGURED_SHIFT 16
+static_assert(CONFIG_WEIGHT_MAX < 1U << CONFIGURED_SHIFT, "so it does");
 /* A deadline that there is none of. */
 #define NO_DEADLINE (-1)
 

@@ -6,6 +6,8 @@
  * and not for a place in the configuration, and goes on from image to image. A backend that DNS
  * takes away and brings back finds its order again. Listeners are known by name. What follows from
  * an order is in pool_state.h and drain_state.h, where workers see it.
+ *
+ * For the supervisor's process alone. pool, backend and listener are indices of the configuration.
  */
 #pragma once
 
@@ -17,7 +19,8 @@
 #include "estate.h"
 #include "pool_state.h"
 
-#define ORDERS_MAX 4096U /* backends that there are orders for */
+/* Backends that there are orders for: what an estate and a list that is searched can bear. */
+#define ORDERS_MAX 4096U
 
 struct orders;
 
@@ -28,7 +31,8 @@ struct orders *orders_new(
 void orders_free(struct orders *orders);
 
 /*
- * This weight instead of the configuration's for the pool's backend, at once. 0; -ENOENT: the pool
+ * This weight, 0 to CONFIG_WEIGHT_MAX, instead of the configuration's for the pool's backend, at
+ * once. 0; -ENOENT: the pool
  * has no such backend now; -ENOSPC: there are ORDERS_MAX; -ENOMEM.
  */
 int orders_set_weight(struct orders *orders, size_t pool, size_t backend, uint32_t weight);
@@ -40,7 +44,10 @@ int orders_unset_weight(struct orders *orders, size_t pool, size_t backend);
  * before. The same.
  */
 int orders_drain_backend(struct orders *orders, size_t pool, size_t backend, uint64_t until_ms);
-/* refused_ms: from then on workers turn its clients away. */
+/*
+ * until_ms: as above, by the monotonic clock. refused_ms: from then on workers turn its clients
+ * away; before, they still serve those whose SYN was on its way.
+ */
 void orders_drain_listener(
 	struct orders *orders, size_t listener, uint64_t until_ms, uint64_t refused_ms);
 

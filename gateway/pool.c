@@ -1,5 +1,6 @@
 #include "pool.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -68,6 +69,7 @@ static void table_refresh(const struct pool *pool)
 
 	if (table->generation == generation)
 		return;
+	/* Before the addresses are read: one that changes meanwhile brings another generation. */
 	table->generation = generation;
 	for (size_t i = 0; i < pool->config->n_backends; i++) {
 		const struct config_backend *config = &pool->config->backends[i];
@@ -122,7 +124,10 @@ static bool was_tried(const struct pool_request *request, size_t backend)
 	return false;
 }
 
-/* Those that have just come back begin with little. */
+/*
+ * Those that have just come back begin with little: the weight grows with the time since up_ms. In
+ * the supervisor's clock, which is the machine's, so a worker may be a moment behind it.
+ */
 static uint32_t weight_now(const struct pool *pool, size_t backend, uint64_t now_ms)
 {
 	uint32_t weight = pool_state_weight(pool->state, pool->index, backend) * WEIGHT_SCALE;
@@ -139,8 +144,10 @@ static uint32_t weight_now(const struct pool *pool, size_t backend, uint64_t now
 	return part ? (uint32_t)part : 1;
 }
 
+/* Of pool_state's places: those of all backends come first, then those of the pools. */
 static size_t place_of(const struct pool *pool, size_t backend)
 {
+	assert(backend < pool->config->n_backends);
 	return pool->state->first[pool->index] + backend;
 }
 
@@ -203,6 +210,7 @@ static size_t pick_hashed(
 	for (unsigned attempt = 0; attempt < MAGLEV_ATTEMPTS; attempt++) {
 		size_t backend = slots[maglev_slot(request->client, hash, attempt)];
 
+		assert(backend < pool->config->n_backends);
 		/* A table that could not be made leads to somebody who has no part in it. */
 		if (pool->table->targets[backend].weight &&
 			is_of_round(pool, request, backend, round))
@@ -244,6 +252,8 @@ static void add_live(struct pool *pool, size_t backend, uint32_t n)
 	uint32_t *live = &pool->state->live[pool->worker * pool->state->n_backends +
 					    pool->state->first[pool->index] + backend];
 
+	assert(n == 1 || *live > 0); /* nobody gives what was never taken */
+	/* The row has one writer; atomic only so that others never read a torn number. */
 	__atomic_store_n(live, *live + n, __ATOMIC_RELAXED);
 }
 
@@ -269,6 +279,7 @@ bool pool_take(struct pool *pool, size_t backend, bool moves)
 	uint32_t max = config->backends[backend].max_connections;
 	bool counted = !moves && config->max_connections;
 
+	assert(backend < config->n_backends);
 	if (counted && !shared_count_take(
 			       places, pool->worker, place_of_all(pool), config->max_connections))
 		return false;
@@ -321,6 +332,7 @@ bool pool_failed(
 
 	if (limit == 0 || !pool_state_is_at(pool->state, pool->index, backend, addr))
 		return false;
+	/* All workers count here: the circuit opens by what they have seen together. */
 	failures = __atomic_add_fetch(&state->failures, 1, __ATOMIC_RELAXED);
 	if (failures < limit)
 		return false;

@@ -1,9 +1,25 @@
 #include "pool_state.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
 #include "shared_map.h"
+
+/*
+ * Theory of operation
+ *
+ * A backend's address is one word, so that no worker ever sees half of a change: IPv4, port and
+ * whether it is there now. What belongs to an address (down, failures, weight) is changed while it
+ * is not there: NOW is cleared first, and set with the new address last and with release, so who
+ * sees the new address sees what belongs to it. A worker that read the old word goes on with it;
+ * pool_state_is_at() is how it finds out later whether what it learned is of any use.
+ *
+ * EVER stays when NOW goes: flows to the last address still count, and are handed over by it.
+ *
+ * Live counts are a row for each worker, added up by who wants to know. One counter for all would
+ * be off for ever by what a killed worker had not given back; a row is simply cleared.
+ */
 
 /* The word of an address: IPv4 as in the packet, port, whether the backend is there now. */
 #define PORT_SHIFT 32
@@ -13,6 +29,7 @@
 
 static struct pool_state_backend *find(const struct pool_state *state, size_t pool, size_t backend)
 {
+	assert(pool < state->n_pools && state->first[pool] + backend < state->n_backends);
 	return &state->backends[state->first[pool] + backend];
 }
 
@@ -34,6 +51,7 @@ static size_t generations_size(const struct pool_state *state)
 
 static uint64_t word_of(const struct sockaddr_any *addr)
 {
+	assert(sockaddr_family(addr) == AF_INET);
 	return addr->in.sin_addr.s_addr | (uint64_t)sockaddr_port(addr) << PORT_SHIFT;
 }
 
@@ -112,6 +130,7 @@ void pool_state_destroy(struct pool_state *state)
 
 void pool_state_clear_worker(struct pool_state *state, size_t worker)
 {
+	assert(worker < state->n_workers);
 	for (size_t i = 0; i < state->n_backends; i++)
 		__atomic_store_n(&state->live[worker * state->n_backends + i], 0, __ATOMIC_RELAXED);
 	if (state->places)
@@ -156,6 +175,7 @@ bool pool_state_is_up(const struct pool_state *state, size_t pool, size_t backen
 	       !__atomic_load_n(&found->down, __ATOMIC_ACQUIRE);
 }
 
+/* Never 0, which a table that was not made yet has. */
 static void renew_generation(struct pool_state *state, size_t pool)
 {
 	if (__atomic_add_fetch(&state->generations[pool], 1, __ATOMIC_RELEASE) == 0)

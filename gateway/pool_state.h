@@ -1,11 +1,14 @@
 /*
  * pool_state - what all processes know of the backends, in shared memory: where they are, which are
- * up, what weight they have, which are
- * drained, how many connections each has, which have failed lately.
+ * up, what weight they have, which are drained, how many connections each has, which have failed
+ * lately.
  *
  * Made before the workers are forked. "where", "up_ms", "down", "weight", "drained_ms" and the
  * generations have one writer, the supervisor; "live" has one for each worker's row. The circuit's
  * two fields are written by all workers, without a lock: a count that is off by one does no harm.
+ *
+ * pool and backend are indices of config.pools and of its backends. Times are milliseconds of the
+ * monotonic clock, which is the same in all processes.
  */
 #pragma once
 
@@ -18,6 +21,7 @@
 #include "list.h"
 #include "shared_count.h"
 
+/* In shared memory; only atomic access once there are workers. */
 struct pool_state_backend {
 	uint64_t where;	       /* of pool_state_address(): all of it in one word */
 	uint64_t up_ms;	       /* when it came back; 0: it has been up from the start */
@@ -28,6 +32,7 @@ struct pool_state_backend {
 	uint32_t weight;       /* in force: the configuration's, or an operator's */
 };
 
+/* Each process's own view: the pointers lead into memory that all share. */
 struct pool_state {
 	const struct config *config;
 	size_t n_workers;
@@ -58,10 +63,16 @@ void pool_state_destroy(struct pool_state *state);
 /* What a worker does when it begins: its predecessor's connections are gone. */
 void pool_state_clear_worker(struct pool_state *state, size_t worker);
 
-/* In the supervisor, which alone makes changes. list_remove(&watch->node) ends it. */
+/*
+ * In the supervisor, which alone makes changes. list_remove(&watch->node) ends it. on_change is
+ * called after the change, from within the call that makes it, and may make others.
+ */
 void pool_state_add_watch(struct pool_state *state, struct pool_state_watch *watch);
 
-/* By the supervisor, when a check has changed its mind. */
+/*
+ * By the supervisor, when a check has changed its mind. One that comes up has a closed circuit and
+ * no failures, and slow-start begins. Watches are told also if it changes nothing.
+ */
 void pool_state_set_up(
 	struct pool_state *state, size_t pool, size_t backend, bool up, uint64_t now_ms);
 /* Whether it has an address and no check has found it down. */

@@ -1,5 +1,6 @@
 #include "predecessors.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -21,8 +22,9 @@
  * (its channel is closed, and it ends when it has written everything) once no worker of its
  * generation is left. After a crash of the supervisor the processes are not children of the next
  * one, which is not told of their end: their channels are looked at now and then, and who has
- * closed its own is gone. A worker is told once to hand over. One that still finishes a flow when
- * the next succession comes is a predecessor there, too.
+ * closed its own is gone: a process id alone proves nothing, as it may be another's by now. A
+ * worker is told once to hand over. One that still finishes a flow when the next succession comes
+ * is a predecessor there, too.
  *
  * How many flows it still has, a worker writes to an anonymous file that it is given for that; one
  * of a release that does not know the message leaves the file empty.
@@ -74,6 +76,7 @@ struct predecessors *predecessors_new(
 
 static void remove_at(struct predecessors *predecessors, size_t i)
 {
+	assert(i < predecessors->n);
 	if (predecessors->all[i].channel_fd >= 0)
 		close(predecessors->all[i].channel_fd);
 	if (predecessors->all[i].flows_fd >= 0)
@@ -251,6 +254,8 @@ static void ask_for_flows(struct predecessor *one)
 		log_debug("worker %zu of before cannot say how many flows it has", one->index);
 }
 
+/* All of before whose index leads to this one. fds: their channels' other ends; returns how many.
+ */
 static size_t hand_over_to(
 	struct predecessors *predecessors, size_t index, size_t n, int fds[CHANNEL_FDS_MAX])
 {
@@ -338,6 +343,7 @@ static bool is_child(pid_t pid)
 {
 	siginfo_t info;
 
+	/* WNOWAIT: a dead one stays to be reaped, and told, by SIGCHLD's own way. */
 	return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
 }
 

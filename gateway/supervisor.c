@@ -1,5 +1,6 @@
 #include "supervisor.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
@@ -48,6 +49,17 @@
  * A worker that dies before it was ever ready ends the start: it would not fare better a second
  * time. The logger goes last: its channel is closed when all workers are gone, and it writes what
  * is left.
+ *
+ * The order of a start, each step for a reason: what an image before has left comes first, as the
+ * way back is part of it; then what can be found wrong without touching anything; bans before
+ * sockets, so that nobody banned gets in by the first one; signals before the network is changed,
+ * so that whatever ends us can be made to take it back; processes last. Descriptors that exist at
+ * the fork are inherited, so each module that has some has an *_abandon() for children.
+ *
+ * Whatever fails goes through supervisor_cleanup(), which takes what was never made.
+ *
+ * Nothing here may wait: health checks, DNS and control share this loop. Exceptions are the end of
+ * a logger (SUPERVISOR_END_GRACE_MS), and the network's lock at start and end.
  */
 
 /* ---- helpers ---- */
@@ -65,6 +77,8 @@ static size_t worker_count(const struct config *config)
 	return n > 0 ? (size_t)n : 1;
 }
 
+/* Every flow takes two descriptors; the hard limit is the administrator's word, the soft one a
+ * habit. */
 static void raise_file_limit(void)
 {
 	struct rlimit limit;
@@ -106,8 +120,9 @@ static void announce_ready(struct supervisor *supervisor)
 {
 	const struct socket_set *sockets = &supervisor->sockets;
 
+	assert(supervisor->state == STARTING);
 	supervisor->state = RUNNING;
-	if (supervisor->trying)
+	if (supervisor->trying) /* which was to get this far, and no further */
 		return;
 	for (size_t i = 0; i < sockets->n_all; i++)
 		if (sockets->all[i].name.row == 0 && !sockets->all[i].kept)
@@ -131,7 +146,10 @@ static void send_sockets(struct child *child)
 			"worker %u gets no sockets: %s", (unsigned)child->index, strerror(-err));
 }
 
-/* Once every worker is, and the holder is or cannot be. */
+/*
+ * Once every worker is, and the holder is or cannot be. Also after each that was replaced: the
+ * estate that the service manager keeps then names processes and channels that are gone.
+ */
 static void look_if_ready(struct supervisor *supervisor)
 {
 	for (size_t i = 0; i < supervisor->n_workers; i++)
@@ -193,6 +211,7 @@ static void on_worker_message(struct loop_source *source, uint32_t events)
 	look_if_ready(supervisor);
 }
 
+/* Records wait in the rings meanwhile, and are counted when those are full. */
 static void logger_died(struct supervisor *supervisor, int status)
 {
 	child_log_death(&supervisor->logger, "the logger", status);
@@ -224,6 +243,7 @@ static void worker_died(struct supervisor *supervisor, struct child *child, int 
 {
 	char what[48];
 
+	assert(child->pid != 0 && child->index < supervisor->n_workers);
 	/* It may have been killed between announcing a record and waking the logger. */
 	shared_wake(&supervisor->shared);
 	snprintf(what, sizeof(what), "worker %u", (unsigned)child->index);
@@ -253,6 +273,10 @@ static void start_holder_if_alone(struct supervisor *supervisor)
 		child_start_or_retry(&supervisor->holder);
 }
 
+/*
+ * Signals of the same kind are not queued: one SIGCHLD may stand for several deaths, so it asks
+ * until there are no more. A process that nobody knows is a trial that was ended before.
+ */
 static void reap_children(struct supervisor *supervisor)
 {
 	int status;

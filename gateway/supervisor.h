@@ -10,7 +10,12 @@
 
 #include "supervisor_setup.h"
 
-/* Runs in the foreground until told to end; the process's exit status. */
+/*
+ * Runs in the foreground until told to end; the process's exit status: EXIT_FAILURE if it could not
+ * start, for which the log has the reason. Does not come back at all where the process becomes
+ * another image of itself, or goes back to the one before, or leaves its workers to the next
+ * supervisor (supervisor_service.h). It blocks signals and sets the limit of open files for good.
+ */
 int supervisor_run(const struct supervisor_setup *setup);
 
 /*

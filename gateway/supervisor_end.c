@@ -1,5 +1,6 @@
 #include "supervisor_end.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -28,6 +29,7 @@ static void tell_workers(struct supervisor *supervisor, enum worker_message mess
 	for (size_t i = 0; i < supervisor->n_workers; i++) {
 		struct child *child = &supervisor->workers[i];
 
+		/* One that is dead and waits for its turn is not started any more. */
 		loop_timer_cancel(&supervisor->loop, &child->restart);
 		if (child->pid &&
 			send(child->channel_fd, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
@@ -42,9 +44,17 @@ void supervisor_end_holding(struct supervisor *supervisor)
 		hold_keeper_end(&supervisor->hold);
 }
 
+/*
+ * The order: first nothing is left that would bring clients back (what the manager keeps, the
+ * holder's table), then workers are told, and only then are the sockets closed here. A worker
+ * takes what is in its queues before it closes its own copies; were the last copy closed first,
+ * the kernel would reset those clients.
+ */
 void supervisor_end_drain(struct supervisor *supervisor)
 {
 	uint32_t drain_ms = drain_state_gateway(supervisor->shared.drains);
+
+	assert(supervisor->state == STARTING || supervisor->state == RUNNING);
 
 	log_info("stopping: no more clients are accepted, live flows may finish for %u s",
 		drain_ms / 1000);
@@ -75,6 +85,7 @@ void supervisor_end_now(struct supervisor *supervisor)
 		supervisor->loop.now_ms + SUPERVISOR_END_GRACE_MS);
 }
 
+/* Of those before us none after a start that failed: they are what serves. */
 void supervisor_end_kill(struct supervisor *supervisor)
 {
 	for (size_t i = 0; i < supervisor->n_workers; i++)

@@ -8,6 +8,7 @@
 #include "log.h"
 #include "supervisor_observer.h"
 
+/* Ours first: their numbers in the estate go on with those of before (predecessors.h). */
 static int bequeath_processes(struct supervisor *supervisor, struct estate *estate)
 {
 	int err = 0;
@@ -60,6 +61,7 @@ void supervisor_estate_take_over(struct supervisor *supervisor)
 	/* The way back is closed, and so are its descriptors. */
 	estate_close_rest(supervisor->setup->estate);
 	successor_settled(supervisor->successor);
+	/* Without memory nobody hands over, and each of before finishes its flows by itself. */
 	for (size_t i = 0; channels && i < supervisor->n_workers; i++)
 		channels[i] = supervisor->workers[i].channel_fd;
 	if (channels)

@@ -7,9 +7,13 @@
 
 #include "supervisor_state.h"
 
+/* Begins to feed the manager's watchdog, if it has one for us. */
 void supervisor_service_start(struct supervisor *supervisor);
 
-/* Tells the manager that the end has begun, and how long it may take. */
+/*
+ * Tells the manager that the end has begun, and how long it may take, in milliseconds from now.
+ * Nothing without one.
+ */
 void supervisor_service_stopping(uint64_t limit_ms);
 
 /*

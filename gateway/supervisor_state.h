@@ -1,5 +1,8 @@
 /*
  * supervisor_state - all that the supervisor has. Known to its own parts only.
+ *
+ * In the supervisor's process one thread uses it. A child that it forks has a copy, of which it
+ * takes what it needs (supervisor_child.h) and never looks at again.
  */
 #pragma once
 
@@ -30,37 +33,38 @@
 #include "supervisor_setup.h"
 #include "watchdog.h"
 
+/* Forward only; theory at the top of supervisor.c. Its words in "status" follow this order. */
 enum supervisor_state {
 	STARTING, /* of a successor: those before it serve */
-	RUNNING,
-	DRAINING,
-	FAILED, /* the start did not work out */
+	RUNNING,  /* every worker has been ready at least once */
+	DRAINING, /* on the way to the end: no child is replaced any more */
+	FAILED,	  /* the start did not work out; those before us, if any, come back */
 };
 
 struct supervisor {
 	const struct supervisor_setup *setup;
-	const struct config *config;
+	const struct config *config; /* setup's */
 	struct successor *successor;
-	struct fd_store store; /* what the service manager keeps, should we be killed */
-	struct predecessors *before;
-	bool trying; /* whether a successor could start: nobody is served */
+	struct fd_store store;	     /* what the service manager keeps, should we be killed */
+	struct predecessors *before; /* what is left of earlier images; empty without */
+	bool trying;		     /* whether a successor could start: nobody is served */
 	struct loop loop;
 	struct loop_source signals;
-	int signal_fd;
+	int signal_fd; /* -1: not opened */
 	enum supervisor_state state;
 	struct socket_set sockets;
 	struct net_keeper network;
-	bool transparent; /* workers may ask the broker for sockets */
-	struct child *workers;
+	bool transparent;      /* workers may ask the broker for sockets */
+	struct child *workers; /* by index, which is that of their rows in shared */
 	size_t n_workers;
 	struct child logger;
-	struct child holder;
-	struct child observer;
-	int history_fd;				    /* what the observer remembers; -1: none */
+	struct child holder;   /* started only if hold.wanted */
+	struct child observer; /* started only if the configuration has metrics */
+	int history_fd;	       /* what the observer remembers; -1: none */
 	int metrics_fds[CONFIG_METRICS_LISTEN_MAX]; /* its sockets; -1: not to be had */
-	struct hold_keeper hold;
+	struct hold_keeper hold;		    /* .loop is NULL before services are started */
 	struct shared shared;
-	int access_fd;
+	int access_fd; /* of the access log, for the next logger; -1: none is opened */
 	struct list_keeper *lists;
 	struct checker *checker;
 	struct control *control;
@@ -70,7 +74,7 @@ struct supervisor {
 	struct control_orders order_commands;
 	void (*keep)(
 		struct supervisor *supervisor); /* supervisor_estate_keep, for those below it */
-	uint64_t started_ms;
+	uint64_t started_ms; /* of the first image of this process, by the loop's clock */
 	struct bans *bans;
 	struct guard *guard;
 	struct resolver *resolver;
