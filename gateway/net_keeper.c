@@ -1,5 +1,6 @@
 #include "net_keeper.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <stddef.h>
@@ -221,6 +222,7 @@ static int look(struct net_keeper *keeper, const struct net_wanted *wanted,
 
 static void look_at(struct net_keeper *keeper, uint64_t due_ms)
 {
+	assert(keeper->owner_fd >= 0); /* who is not the one, must not touch anything */
 	keeper->due_ms = due_ms;
 	loop_timer_set(keeper->loop, &keeper->timer, due_ms);
 }

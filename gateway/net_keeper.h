@@ -3,6 +3,9 @@
  *
  * It makes what the configuration wants (net_wanted.h), puts back what somebody else has changed,
  * and takes it away at the end. One gateway in a network namespace may do so.
+ *
+ * For the supervisor's process alone. Start and end wait for the kernel and, for LOCK_WAIT_MS, for
+ * another program's lock; in between a look waits for the kernel only.
  */
 #pragma once
 
@@ -14,6 +17,7 @@
 #include "log.h"
 #include "loop.h"
 
+/* Zeroed: it was not started. It must not move. Times are milliseconds of the loop's clock. */
 struct net_keeper {
 	const struct config *config;
 	struct loop *loop;

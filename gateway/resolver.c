@@ -1,5 +1,6 @@
 #include "resolver.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -24,6 +25,13 @@
  * must have been said for "hold" before it counts.
  *
  * No two backends of a pool have the same address. Whoever has it first keeps it.
+ *
+ *  a name:  asked ──addresses──► found, asked again after the time to live
+ *             ├──none──► empty since then, asked again soon; after "hold" its slots are cleared
+ *             └──no answer──► as it was, asked again, each time twice as late
+ *
+ * Names are not asked for all at once at the start (SPREAD), nor ever again at the same moment
+ * (jittered()): hundreds of them would be a burst that a resolver answers in part.
  */
 #define SPREAD	     8U	   /* first questions that go out in the same millisecond */
 #define RETRY_MAX_MS 5000U /* to the next question after none, or no good, answer */
@@ -72,6 +80,7 @@ static bool may_say(const struct name *name, struct log_limit *limit)
 
 static struct sockaddr_any address_of(const struct name *name, struct in_addr addr)
 {
+	/* Each slot of a name is configured with the name's port and no address. */
 	const struct config_pool *pool = &name->resolver->config->pools[name->pool];
 	struct sockaddr_any made = pool->backends[name->config->first].addr; /* its port */
 
@@ -217,6 +226,7 @@ static void take_addresses(struct name *name, struct in_addr *addrs, size_t n)
 	struct resolver *resolver = name->resolver;
 	size_t left_out, changed;
 
+	assert(name->config->n <= CONFIG_NAME_ADDRESSES_MAX);
 	read_slots(name, slots);
 	left_out = name_merge(slots, name->config->n, addrs, &n);
 	changed = write_slots(name, slots);

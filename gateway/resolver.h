@@ -3,7 +3,7 @@
  * they are.
  *
  * The supervisor's. Nothing waits for it: until a name has its first answer, its backends are
- * nowhere, and so down.
+ * nowhere, and so down. What it finds out is in pool_state alone; it calls nobody back.
  */
 #pragma once
 
@@ -19,6 +19,7 @@ struct resolver;
  */
 int resolver_start(struct loop *loop, const struct config *config, struct pool_state *state,
 	struct resolver **ret_resolver);
+/* Gives up what is under way; addresses stay as they are. Takes NULL, as all of these. */
 void resolver_stop(struct resolver *resolver);
 /* In a child: lets go of the sockets, which go on in the parent. */
 void resolver_abandon(struct resolver *resolver);

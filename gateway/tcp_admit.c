@@ -1,5 +1,6 @@
 #include "tcp_admit.h"
 
+#include <assert.h>
 #include <errno.h>
 
 #include "client_limits.h"
@@ -72,6 +73,7 @@ void tcp_admit_no_backend(struct tcp_end *ends, struct flow *flow, int err)
 {
 	bool all = err == -EBUSY;
 
+	assert(all || err == -EUSERS);
 	stats_add(ends->flows->stats, all ? STATS_LIMIT_POOL_FULL : STATS_LIMIT_BACKENDS_FULL, 1);
 	tcp_end_refused(ends, flow, ACCESS_LOG_OVER_LIMIT,
 		all ? "the pool has all the connections that it may (max-connections)"

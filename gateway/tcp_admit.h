@@ -12,10 +12,16 @@
 #include "flow.h"
 #include "tcp_end.h"
 
-/* Whether the lists let flow->client in. config: that of the flow's listener. */
+/*
+ * Whether the lists let flow->client in, and its listener is not drained. config: that of the
+ * flow's listener. False: the flow is FLOW_DEAD.
+ */
 bool tcp_admit_listed(struct tcp_end *ends, const struct config *config, struct flow *flow);
 
-/* Takes a place within the limits of its listener, which the flow gives back when it ends. */
+/*
+ * Takes a place within the limits of its listener, which the flow gives back when it ends. Once for
+ * each flow. False: the flow is FLOW_DEAD.
+ */
 bool tcp_admit_place(struct tcp_end *ends, const struct config *config, struct flow *flow);
 
 /* The pool (-EBUSY), or each of its servers (-EUSERS), has all the connections that it may. */

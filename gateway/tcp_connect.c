@@ -55,6 +55,7 @@ static int backend_connect(
 /* For the next attempt: as nothing had happened. */
 static int renew_socket(struct flow_side *side)
 {
+	/* Closing it takes it out of the loop as well: no other process has a copy. */
 	close(side->end.fd);
 	side->end = (struct stream_end){
 		.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0),

@@ -1,7 +1,8 @@
 /*
  * tcp_connect - a flow's way to its backend: the socket, the source address, the deadlines.
  *
- * Which backend that is, and what becomes of the flow, is the business of tcp_relay.h.
+ * Which backend that is, and what becomes of the flow, is the business of tcp_relay.h. Nothing here
+ * waits: connect(2) is begun, and the socket becomes writable, or has an error, when it is over.
  */
 #pragma once
 
@@ -14,8 +15,11 @@
 /*
  * Sets out for flow->backend, from one source address of the pool after the other until one has a
  * free port, and watches the socket for events. It takes the descriptor that the flow has for its
- * first attempt, and makes a new one for each later one. 0 or a negative errno; flow->source is
- * known then.
+ * first attempt, and makes a new one for each later one (n_tried says which it is). 0, and
+ * flow->source is known; -EADDRNOTAVAIL: no source address has a free port towards that backend;
+ * -ECONNREFUSED also for a port of this machine that met itself; or what socket(2), bind(2) and
+ * connect(2) say. Whatever it is, the flow has a descriptor, which may be -1, to be closed by its
+ * end.
  */
 int tcp_connect_start(struct loop *loop, struct flow *flow, uint32_t events);
 

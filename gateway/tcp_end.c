@@ -1,5 +1,6 @@
 #include "tcp_end.h"
 
+#include <assert.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -9,6 +10,8 @@ void tcp_end_flow(
 {
 	const struct linger orderly = { 0 };
 
+	assert(flow->state != FLOW_DEAD);
+	/* Every other end is a reset: from birth sockets linger for no time (tcp_connect.c). */
 	for (int i = 0; i < FLOW_SIDES; i++) {
 		struct flow_side *side = &flow->side[i];
 
@@ -26,6 +29,7 @@ void tcp_end_flow(
 
 void tcp_end_waiting(struct tcp_end *ends, struct flow *flow)
 {
+	assert(tcp_hold_has(flow) && flow->side[FLOW_CLIENT].end.fd < 0);
 	close(flow->side[FLOW_BACKEND].end.fd);
 	tcp_hold_remove(ends->hold, flow);
 	flow_discard(ends->flows, flow);

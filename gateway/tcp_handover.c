@@ -7,6 +7,18 @@
 #include <string.h>
 #include <unistd.h>
 
+/*
+ * Theory of operation
+ *
+ * A flow that is said keeps its own state: what its ends are ready for, what it holds, what it
+ * has counted. All of it is copied, none asked anew, as edge-triggered events that were seen will
+ * not come again; the new loop tells what the sockets are ready for at once, which is then a
+ * repetition that does no harm.
+ *
+ * Only flows that relay are ready to go. Those before and after are short, and what they wait for
+ * (a header, an answer, an acknowledgement) would need words of its own.
+ */
+
 struct retired_listener {
 	struct list_node node;
 	struct config_listener config;
@@ -212,7 +224,10 @@ static void close_all(const int *fds, size_t n)
 		close(fds[i]);
 }
 
-/* Both sides; those descriptors that did not become the flow's are closed. */
+/*
+ * Both sides, the second also if the first has failed, so that every descriptor ends up somewhere:
+ * sockets with the flow, pipes with their streams, or closed.
+ */
 static int take_sides(
 	struct tcp_relay *relay, struct flow *flow, const struct flow_wire *wire, const int *fds)
 {

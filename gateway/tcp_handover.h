@@ -20,7 +20,7 @@ struct tcp_handover_retired {
 };
 
 void tcp_handover_retired_init(struct tcp_handover_retired *retired);
-/* When no flow is left. */
+/* When no flow is left that refers to one of them. */
 void tcp_handover_retired_destroy(struct tcp_handover_retired *retired);
 
 /* Whether the flow can leave now; one that is at its beginning or its end cannot. */

@@ -1,5 +1,6 @@
 #include "tcp_hold.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -14,6 +15,13 @@
  * answer (HOLD_ANSWERED, or why not), and one that was HOLD_ANSWERED gets HOLD_DONE at its end, by
  * which the holder knows that the place is free. Answers may be lost when the holder is stuck or
  * replaced: it has its own deadlines, and forgets.
+ *
+ *   question ──begin──► flow, HOLD_ORDINARY ──backend answers──► HOLD_ANSWERED said, HOLD_DONE
+ *      └──too old, there already, no room──► HOLD_ORDINARY said     └──client comes, or never──┐
+ *                              flow ends: its answer is said ◄──────────────────────────────────┘
+ *
+ * HOLD_ORDINARY is what is said whenever something is wrong with us: the client is let in and
+ * served as if nobody held anything. Holding may make nobody worse off.
  */
 /* Messages with questions, before others have their turn. */
 #define MESSAGES_MAX 8
@@ -119,6 +127,7 @@ static struct list_node *slot_of(const struct tcp_hold *hold, const struct socka
 
 void tcp_hold_add(struct tcp_hold *hold, struct flow *flow, const struct hold_ask *ask)
 {
+	assert(hold->slots && !flow->hold.waits);
 	flow->hold = (struct flow_hold){
 		.id = ask->id,
 		.epoch = ask->epoch,
@@ -176,6 +185,7 @@ void tcp_hold_set_refused(struct flow *flow)
 
 void tcp_hold_let_in(struct tcp_hold *hold, struct flow *flow)
 {
+	assert(flow->hold.waits && flow->hold.answer != HOLD_DONE);
 	reply(hold, flow->hold.id, flow->hold.epoch, HOLD_ANSWERED);
 	flow->hold.answer = HOLD_DONE;
 }
@@ -188,6 +198,7 @@ void tcp_hold_remove(struct tcp_hold *hold, struct flow *flow)
 	count_backend(hold, flow, -1);
 	flow->hold.waits = false;
 	flow->hold.counted = 0;
+	assert(hold->n > 0);
 	list_remove(&flow->turn);
 	hold->n--;
 }

@@ -39,6 +39,7 @@ struct tcp_hold_setup {
 typedef void tcp_hold_begin(
 	void *userdata, const struct hold_ask *ask, const struct hold_map_bind *bind);
 
+/* A worker's; one thread. Without a link nobody is ever in it. */
 struct tcp_hold {
 	struct tcp_hold_setup setup;
 	struct loop_source source;
@@ -53,7 +54,7 @@ struct tcp_hold {
 	struct hold_reply replies[HOLD_LINK_BATCH];
 };
 
-/* 0 or a negative errno. */
+/* 0; -ENOMEM, or what getrandom(2) and watching the link say, and then nothing is left of it. */
 int tcp_hold_init(struct tcp_hold *hold, const struct tcp_hold_setup *setup, tcp_hold_begin *begin,
 	void *userdata);
 /* Takes a zeroed one. */

@@ -77,6 +77,7 @@ static void reset_serve(struct tcp_pass *pass, struct flow *flow)
 	enum stream_status status;
 	int error = 0;
 
+	assert(flow->state == FLOW_RESETTING);
 	status = stream_pump(pass->streams, &from->stream, &from->end, &to->end, &error);
 	if (status == STREAM_TO_ERROR || pass->loop->now_ms >= flow->reset_ms) {
 		reset_finish(pass, flow);
@@ -101,6 +102,8 @@ void tcp_pass_side_failed(
 	flow->failed = (uint8_t)id;
 	flow->end = (uint8_t)end;
 	flow->reset_ms = pass->loop->now_ms + RESET_LINGER_MS;
+	/* Its socket gives what came before the reset to whoever reads on, and only then the error.
+	 */
 	side->end.readable = side->end.ending = true;
 	stream_drop(pass->streams, &flow->side[flow_other(id)].stream);
 	reset_serve(pass, flow);
@@ -144,6 +147,7 @@ static void stream_ended(struct tcp_pass *pass, struct flow *flow, enum flow_sid
 {
 	struct flow_side *to = &flow->side[flow_other(from)];
 
+	assert(flow->side[from].stream.ended && !stream_holds(&flow->side[from].stream));
 	if (flow_has_ended(flow)) {
 		finish(pass, flow, ACCESS_LOG_CLOSED, by_side(flow->first_fin));
 		return;

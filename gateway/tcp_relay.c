@@ -65,6 +65,7 @@ static void flow_open(struct tcp_relay *relay, struct flow *flow)
 	int error = 0;
 	size_t len;
 
+	assert(flow->state == FLOW_CONNECTING || flow->state == FLOW_WAITING);
 	error = -flow_header_make(relay->flows, flow, header, &len);
 	if (error) {
 		tcp_end_unconnected(&relay->ends, flow, error);
@@ -130,6 +131,7 @@ static void attempt_failed(struct tcp_relay *relay, struct flow *flow, int error
 	int err;
 
 	while (tcp_connect_worth_another(error)) {
+		/* These two are our own want of ports, and nothing against the backend. */
 		if (error != EADDRNOTAVAIL && error != EADDRINUSE)
 			flow_backend_failed(relay->flows, flow, error);
 		if (!flow->pool || flow->n_tried >= flow->pool->config->attempts ||
@@ -210,6 +212,8 @@ static void say_left_out(struct tcp_relay *relay, const struct flow *flow, unsig
 			flow->listener->header_max, n, suppressed);
 }
 
+/* Called again with each byte until it is whole, or the timer ends it: a slow one costs no memory.
+ */
 static void read_header(struct tcp_relay *relay, struct flow *flow)
 {
 	const char *reason = NULL;
@@ -271,6 +275,7 @@ static void on_connecting(
 		attempt_failed(relay, flow, error);
 		return;
 	}
+	/* Writable for the first time is how connect(2) tells that it went well. */
 	if (!(events & EPOLLOUT))
 		return;
 	flow_backend_answered(relay->flows, flow);
@@ -453,6 +458,7 @@ static bool join_waiting(struct tcp_relay *relay, const struct admission_listene
 	stats_add(relay->stats, flow ? STATS_HOLD_CLAIMED : STATS_HOLD_UNHELD, 1);
 	if (!flow)
 		return false;
+	assert(tcp_hold_has(flow));
 	close(backend_fd); /* it has one */
 	tcp_hold_remove(&relay->hold, flow);
 	err = add_client(relay, flow, client_fd);

@@ -22,6 +22,10 @@
 #include "tcp_hold.h"
 #include "tcp_pass.h"
 
+/*
+ * A worker's; one thread. It must not move: flows and callbacks point to it. Times are milliseconds
+ * of the loop's clock.
+ */
 struct tcp_relay {
 	struct loop *loop;
 	const struct config *config;
@@ -37,12 +41,16 @@ struct tcp_relay {
 	struct log_limit left_out_log;
 };
 
+/* Of what all flows of the worker share; beyond them flows go on, more slowly. */
 struct tcp_relay_limits {
-	size_t buffers;
-	size_t pipes;
+	size_t buffers; /* STREAM_BUFFER_SIZE each */
+	size_t pipes;	/* two descriptors each */
 };
 
-/* 0 or -ENOMEM. What is named here must outlive the relay. */
+/*
+ * What is named here must outlive the relay. 0; -ENOMEM, or what watching hold's link says; then
+ * nothing is left of it.
+ */
 int tcp_relay_init(struct tcp_relay *relay, struct loop *loop, const struct config *config,
 	struct target_set *targets, struct flow_table *flows, const struct tcp_relay_limits *limits,
 	const struct tcp_hold_setup *hold);
@@ -50,7 +58,11 @@ int tcp_relay_init(struct tcp_relay *relay, struct loop *loop, const struct conf
 /* Resets what still lives. */
 void tcp_relay_destroy(struct tcp_relay *relay);
 
-/* A client that was accepted (an admission_take). */
+/*
+ * A client that was accepted (an admission_take), and a socket for its backend. Both are the
+ * relay's from now on, whatever comes of it. 0: a flow has begun, or has been turned away and
+ * recorded; -ENOMEM: there was no memory for one, and both are closed.
+ */
 int tcp_relay_take(void *relay, const struct admission_listener *listener, int client_fd,
 	const struct sockaddr_any *client, int backend_fd);
 
@@ -68,7 +80,10 @@ int tcp_relay_resume(struct tcp_relay *relay, struct flow *flow);
 /* One that cannot go on before it was resumed: reset. */
 void tcp_relay_abort(struct tcp_relay *relay, struct flow *flow);
 
-/* Called between batches of events: goes on with flows that had to let others come first. */
+/*
+ * Called between batches of events: goes on with flows that had to let others come first, and sends
+ * what there is to say to the holder.
+ */
 void tcp_relay_turns(struct tcp_relay *relay);
 
 /* Whether tcp_relay_turns() has work, so that the loop must not wait. */
@@ -77,8 +92,8 @@ bool tcp_relay_busy(const struct tcp_relay *relay);
 /* Called between batches of events: how many more connections there may be. */
 void tcp_relay_set_room(struct tcp_relay *relay, size_t room);
 
-/* From now on nobody is waited for. */
+/* From now on nobody is waited for: who is on the way is let in as any other. */
 void tcp_relay_stop_holding(struct tcp_relay *relay);
 
-/* Ends all TCP flows, by reset. */
+/* Ends all TCP flows, by reset, as ACCESS_LOG_DRAINED. */
 void tcp_relay_end_all(struct tcp_relay *relay);

@@ -1,5 +1,6 @@
 #include "tcp_told.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,6 +76,7 @@ int tcp_told_read(struct flow *flow, unsigned *ret_left_out, const char **ret_re
 		end->readable = false; /* the next byte comes with an event */
 	if (err)
 		return err;
+	assert(!flow->told);
 	flow->told = calloc(1, sizeof(*flow->told));
 	if (!flow->told)
 		return -ENOMEM;

@@ -15,8 +15,11 @@ bool tcp_told_is_due(const struct flow *flow);
 
 /*
  * Reads the header. 0: the flow has what it was told, and its client and local are those named, if
- * any are; ret_left_out says how many TLVs would have been passed on, had they had room. Errors as
- * upstream_read(), and -ENOMEM.
+ * any are; ret_left_out says how many TLVs would have been passed on, had they had room. -EAGAIN:
+ * it is not whole, and an event will tell of more; -ENODATA: the proxy has left without a byte;
+ * -EBADMSG: it is no header, or one that we cannot tell a server of, for ret_reason, a static text;
+ * -ENOMEM; or the socket's own error. The header's bytes are taken out of the socket only when it
+ * is whole and good.
  */
 int tcp_told_read(struct flow *flow, unsigned *ret_left_out, const char **ret_reason);
 

@@ -1,5 +1,6 @@
 #include "net_apply.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -12,6 +13,9 @@
  * A plan has two parts. The first puts in place what is wanted, nftables last; a failure there can
  * be taken back, step by step in reverse, because nothing else has been touched. The second removes
  * what is left over; by then all that is wanted works, so that a failure there takes nothing back.
+ *
+ * The journal has each step before it is done and after, so that whoever comes after a crash can
+ * say how far it went. It decides nothing: what is there is read from the kernel.
  *
  * Only steps that changed something are taken back. A step of which the kernel gave no answer is
  * taken back as if it had: that does nothing if it was not done.
@@ -86,6 +90,7 @@ static void report(struct run *run, size_t step, int error)
 {
 	struct net_apply_failure *failure = run->ret_failure;
 
+	assert(step <= run->plan->n_steps && error < 0);
 	if (run->failed)
 		return;
 	run->failed = true;
@@ -120,6 +125,7 @@ static bool undo(struct run *run, size_t last)
 	struct net_step step;
 	bool changed;
 
+	assert(last < run->plan->n_steps);
 	for (size_t i = last + 1; i-- > 0;) {
 		if (!run->changed[i])
 			continue;

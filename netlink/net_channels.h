@@ -1,5 +1,6 @@
 /*
- * net_channels - the two ways to the kernel: rtnetlink and nftables.
+ * net_channels - the two ways to the kernel: rtnetlink and nftables. Owned by whoever opens them;
+ * the functions of net_apply.h, net_read.h and net_step.h borrow them and wait for answers.
  */
 #pragma once
 
@@ -16,4 +17,5 @@ struct net_channels {
  * knows no nftables; or a negative errno.
  */
 int net_channels_open(struct net_channels *channels, size_t buffer);
+/* Takes closed ones. */
 void net_channels_close(struct net_channels *channels);

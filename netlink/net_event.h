@@ -16,5 +16,5 @@ enum net_event {
 /* A datagram, aligned to 4 bytes, of rtnetlink's groups: bits of enum net_event. */
 unsigned net_event_route(const void *data, size_t len);
 
-/* One of nftables' group; table: ours. */
+/* The same for one of nftables' group; table: ours, by name. */
 unsigned net_event_nft(const void *data, size_t len, const char *table);

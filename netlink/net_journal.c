@@ -1,5 +1,6 @@
 #include "net_journal.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -19,7 +20,10 @@
  * without its newline for not written: the step it tells of was not begun.
  *
  * An application begins with an empty file; a file that is empty tells of none. The lock is on the
- * file itself and goes with the process.
+ * file itself and goes with the process: flock(2) belongs to the open file, so a child that
+ * inherited the descriptor would hold it too (it is close-on-exec, and none is forked meanwhile).
+ *
+ * Nothing is synced to the disk: after a crash of the machine the network is empty as well.
  */
 #define FILE_NAME "net.journal"
 
@@ -232,6 +236,8 @@ int net_journal_open(struct net_journal *journal, const char *directory, unsigne
 
 	if (mkdir(directory, 0755) < 0 && errno != EEXIST)
 		return -errno;
+	/* By the directory's descriptor: it may be another's, who could put another in its place.
+	 */
 	dir = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
 		return -errno;
@@ -263,6 +269,7 @@ static int append(struct net_journal *journal, const char *line, size_t len)
 	ssize_t n;
 	off_t end;
 
+	assert(journal->fd >= 0 && line[len - 1] == '\n');
 	do {
 		n = write(journal->fd, line, len);
 	} while (n < 0 && errno == EINTR);

@@ -23,6 +23,7 @@
 
 #include "net_text.h"
 
+/* Open, it holds the lock. */
 struct net_journal {
 	int fd; /* -1: closed */
 };
@@ -31,6 +32,7 @@ struct net_journal {
 struct net_journal_past {
 	bool interrupted; /* no "end" */
 	size_t step;	  /* the last that was begun, counted from 1; 0: none */
+	/* What it was to do, in the words of net_text.h; "" with step 0. */
 	char text[NET_TEXT_MAX];
 };
 

@@ -1,11 +1,31 @@
 #include "net_plan.h"
 #include "nft_table.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <linux/if_addr.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+
+/*
+ * Theory of operation
+ *
+ * Everything that is wanted is looked for in what is, and everything of ours that is, in what is
+ * wanted; what is left over on either side becomes a step. "The same" has three meanings, and which
+ * is asked is what decides:
+ *
+ *   same thing    net_*_same(): nothing needs to be done, whoever has made it
+ *   same place    the kernel holds one of the two only, so the old one goes first
+ *   same shape    of ours, and just as we would set it
+ *
+ * Of what is not ours nothing is ever removed, and that it satisfies us is enough. There may be a
+ * million foreign routes and addresses, while what is wanted is short: so the outer loop is over
+ * what is, where it matters, and compares with what is wanted.
+ *
+ * The plan is only right at the moment when the state was read. What has changed since meets the
+ * kernel's own refusal (EXCL on adding, our mark on removing), and the next look plans anew.
+ */
 
 /* What the kernel gives an IPv6 route that asks for no metric. */
 #define IP6_METRIC_DEFAULT 1024
@@ -27,6 +47,7 @@ void net_plan_clear(struct net_plan *plan)
 /* Room for one more element in an array whose size doubles whenever it is a power of two. */
 static void *grow(void *array, size_t count, size_t size)
 {
+	assert(array || count == 0);
 	if (count & (count - 1))
 		return array;
 	return reallocarray(array, count ? 2 * count : 1, size);
@@ -380,6 +401,8 @@ static int remove_rules(
 
 /* ---- the whole ---- */
 
+/* No part of the table is ever changed: what the kernel has is compared, and replaced, as a whole.
+ */
 static int replace_nft(
 	struct net_plan *plan, const struct nft_wanted *wanted, const char *actual_image)
 {
@@ -422,6 +445,7 @@ struct net_step net_plan_inverse(const struct net_step *step)
 {
 	struct net_step inverse = *step;
 
+	assert(step->kind != NET_STEP_NFT);
 	inverse.remove = !step->remove;
 	return inverse;
 }

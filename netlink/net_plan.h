@@ -24,6 +24,7 @@ struct net_wanted {
 	struct nft_wanted nft;
 };
 
+/* Frees all; it is empty then, as a zeroed one is. */
 void net_wanted_clear(struct net_wanted *wanted);
 
 enum net_step_kind { NET_STEP_ADDR, NET_STEP_ROUTE, NET_STEP_RULE, NET_STEP_NFT };
@@ -60,7 +61,11 @@ struct net_plan {
  */
 int net_plan_make(const struct net_wanted *wanted, const struct net_state *actual,
 	const char *nft_image, struct net_plan *ret_plan);
+/* Frees all. Takes a zeroed one. */
 void net_plan_clear(struct net_plan *plan);
 
-/* The step that takes this one back. Not for NET_STEP_NFT, which is last among what can fail. */
+/*
+ * The step that takes this one back: of a removal, what it takes to add the same again. Not for
+ * NET_STEP_NFT, which is last among what can fail.
+ */
 struct net_step net_plan_inverse(const struct net_step *step);

@@ -16,7 +16,11 @@ enum net_read_routes {
 	NET_READ_ALL,  /* every route of every table */
 };
 
-/* channel: NETLINK_ROUTE. 0 or a negative errno; ret_state must be cleared by the caller. */
+/*
+ * channel: NETLINK_ROUTE. Each kind of object is one dump, as a whole or not at all. 0, and
+ * ret_state must be cleared by the caller (net_state_clear()); or a negative errno, as
+ * nl_channel_query() or -ENOMEM.
+ */
 int net_read_state(
 	struct nl_channel *channel, enum net_read_routes routes, struct net_state *ret_state);
 

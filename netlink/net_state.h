@@ -66,6 +66,7 @@ struct net_rule {
 	uint32_t mask; /* 0: any mark */
 };
 
+/* Arrays that grow; zeroed, it is empty. Order is that of the kernel's dump, or of adding. */
 struct net_state {
 	struct net_link *links;
 	size_t n_links;
@@ -83,7 +84,7 @@ int net_state_add_addr(struct net_state *state, const struct net_addr *addr);
 int net_state_add_route(struct net_state *state, const struct net_route *route);
 int net_state_add_rule(struct net_state *state, const struct net_rule *rule);
 
-/* Frees all and leaves an empty state. */
+/* Frees all and leaves an empty state. Pointers into it are good until then, or the next add. */
 void net_state_clear(struct net_state *state);
 
 /* The link of that name or index; NULL: there is none. */

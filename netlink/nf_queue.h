@@ -17,11 +17,12 @@
 #define NF_QUEUE_COPY  256U /* bytes of each packet that are seen */
 #define NF_QUEUE_BATCH 32U
 
+/* One that the kernel holds; good during the call of a nf_queue_take. */
 struct nf_queue_packet {
-	uint32_t id;
+	uint32_t id;	     /* the kernel's; a verdict names it, once */
 	uint32_t ifindex;    /* by which it came; 0: not known */
-	const uint8_t *data; /* from the IP header on */
-	size_t len;
+	const uint8_t *data; /* from the IP header on; a stranger's bytes */
+	size_t len;	     /* NF_QUEUE_COPY at most */
 };
 
 struct nf_queue_verdict {

@@ -12,6 +12,7 @@
 
 #include "nl_channel.h"
 
+/* Zeroed or begun; to be destroyed either way. Grows as it needs. */
 struct nft_batch {
 	char *buf;
 	size_t len;
@@ -33,6 +34,7 @@ struct nlmsghdr *nft_batch_put(struct nft_batch *batch, uint16_t type, uint16_t 
 /* Counts the message that was put last, now that it is whole. */
 void nft_batch_close(struct nft_batch *batch);
 
+/* From outside: what was to be added could not be made. err: a negative errno; the first counts. */
 void nft_batch_fail(struct nft_batch *batch, int err);
 
 /* Ends it. ret_last: the sequence number that nl_channel_request() waits for. 0 or batch->err. */

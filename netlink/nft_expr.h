@@ -28,7 +28,10 @@ struct nft_expr {
 /* Adds one to the rule, which owns it; NULL: err is set. */
 struct nftnl_expr *nft_expr_add(struct nft_expr *to, const char *name);
 
-/* Attributes of an expression, which may be NULL. */
+/*
+ * Attributes (NFTNL_EXPR_*) of an expression, which may be NULL: then nothing is done, as
+ * nft_expr_add() has set err. data and text are copied.
+ */
 void nft_expr_set_u32(struct nftnl_expr *expr, uint16_t attr, uint32_t value);
 void nft_expr_set_data(
 	struct nft_expr *to, struct nftnl_expr *expr, uint16_t attr, const void *data, size_t len);
@@ -58,6 +61,7 @@ void nft_expr_match_local(struct nft_expr *to, uint32_t flags);
 /* TH_*: of the flags in the mask just these are set. */
 void nft_expr_match_tcp_flags(struct nft_expr *to, uint8_t mask, uint8_t flags);
 
+/* Into that register (NFT_REG_*): len bytes, 4 or 16. */
 void nft_expr_load_data(struct nft_expr *to, uint32_t reg, const void *data, size_t len);
 /* verdict: NF_ACCEPT, NF_DROP, NFT_JUMP, NFT_RETURN; chain: of a jump, or NULL. */
 void nft_expr_verdict(struct nft_expr *to, int verdict, const char *chain);

@@ -4,6 +4,9 @@
  * An answer is complete when the last message was acknowledged, a dump has ended, or the one
  * message that was asked for has come. Messages of other requests, or to other sockets, are passed
  * over. Source: linux/netlink.h, Documentation/userspace-api/netlink/intro.rst.
+ *
+ * Any bytes are taken: nothing is believed of a length before it was compared with what is there.
+ * Only that they are the kernel's is the caller's to know.
  */
 #pragma once
 
@@ -16,10 +19,11 @@
 /* Gets the messages of an answer one by one. 0 to go on, or a negative errno that ends the dump. */
 typedef int nl_answer_take(void *userdata, const struct nlmsghdr *message, size_t len);
 
+/* The state between datagrams. complete and error are for the caller to look at, after each. */
 struct nl_answer {
 	uint32_t first_seq; /* of the request */
 	uint32_t last_seq;
-	uint32_t port;
+	uint32_t port;	      /* of our socket: the kernel's answers carry it */
 	nl_answer_take *take; /* NULL: what is not an acknowledgement is passed over */
 	void *userdata;
 	bool interrupted; /* the kernel says that a dump is not of one moment */

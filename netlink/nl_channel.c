@@ -1,5 +1,6 @@
 #include "nl_channel.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdbool.h>
@@ -18,7 +19,13 @@
  * belongs to an earlier request (one that timed out) has another sequence number and is passed over
  * there. If the socket's buffer overflowed meanwhile (ENOBUFS), or nothing came, an answer may be
  * missing: the socket, which may be in the midst of a dump, is replaced by a new one, a dump is
- * begun anew, and a request fails with -ETIMEDOUT, "not known".
+ * begun anew, and a request fails with -ETIMEDOUT, "not known". A request is never repeated by
+ * itself: it may have been carried out. Whatever belonged to the old socket (a table with an owner)
+ * is gone with it.
+ *
+ * This waits, with a deadline for each answer, and is used where waiting is right: at start and
+ * end, and for a few messages that the kernel answers from memory. What must not wait for the
+ * kernel's own time is told by another socket (net_watch.h).
  */
 #define DATAGRAM_MAX 65536U
 
@@ -138,6 +145,7 @@ static ssize_t receive(struct nl_channel *channel, void *buf, bool may_wait, uin
 		ssize_t n = recvmsg(channel->fd, &header, 0);
 		uint64_t now = now_ms();
 
+		/* 0 is the kernel; any process may send to our port. */
 		if (n > 0 && from.nl_pid == 0)
 			return header.msg_flags & MSG_TRUNC ? -EMSGSIZE : n;
 		if (n >= 0 || errno == EINTR)
@@ -161,6 +169,7 @@ static int converse(
 	ssize_t n = 1;
 	int err;
 
+	assert(channel->fd >= 0 && len >= sizeof(struct nlmsghdr));
 	if (!datagram)
 		return -ENOMEM;
 	err = send_all(channel, buf, len);
@@ -200,6 +209,7 @@ int nl_channel_query(struct nl_channel *channel, const void *buf, size_t len, nl
 	struct nlmsghdr *copy = malloc(len);
 	int err = -EAGAIN;
 
+	assert(take);
 	if (!copy)
 		return -ENOMEM;
 	memcpy(copy, buf, len);

@@ -17,16 +17,20 @@
 #define NL_CHANNEL_TIMEOUT_MS 5000
 #define NL_CHANNEL_TRIES      20 /* of a dump that is interrupted again and again; then -EAGAIN */
 
+/* For one thread. Members are this module's, but that fd may be watched, and -1 is closed. */
 struct nl_channel {
 	int fd;
-	int protocol;
-	size_t buffer;
-	uint32_t seq;
+	int protocol;	  /* NETLINK_* */
+	size_t buffer;	  /* of each socket that replaces the first */
+	uint32_t seq;	  /* the last one used */
 	uint32_t port;	  /* ours, as the kernel gave it */
 	uint64_t rereads; /* dumps begun anew so far */
 };
 
-/* protocol: NETLINK_ROUTE, NETLINK_NETFILTER. buffer: SO_RCVBUF in bytes, 0: the kernel's default.
+/*
+ * protocol: NETLINK_ROUTE, NETLINK_NETFILTER. buffer: SO_RCVBUF in bytes, 0: the kernel's default.
+ * 0; -EPROTONOSUPPORT: the kernel has nothing of the kind; or what socket(2) and bind(2) say. The
+ * channel is untouched then.
  */
 int nl_channel_open(struct nl_channel *channel, int protocol, size_t buffer);
 /* One that an earlier image of this process has opened; fd is the channel's from now on. 0, or a
@@ -45,9 +49,14 @@ uint32_t nl_channel_next_seq(struct nl_channel *channel);
  */
 int nl_channel_request(struct nl_channel *channel, const void *buf, size_t len, uint32_t last_seq);
 
-/* Forget what was taken so far: the dump begins anew. */
+/* Forget what was taken so far: the dump begins anew, and everything comes again. */
 typedef void nl_channel_restart(void *userdata);
 
-/* The request in buf asks for a dump, or for one answer (no NLM_F_DUMP). 0 or a negative errno. */
+/*
+ * The request in buf, one message, asks for a dump, or for one answer (no NLM_F_DUMP). Every
+ * message of the answer goes to take. 0; -EAGAIN: it was interrupted NL_CHANNEL_TRIES times;
+ * -ETIMEDOUT; -EIO: there is no socket any more; what take has returned; or the kernel's own error.
+ * Only after 0 is what was taken whole. restart may be NULL if one answer is asked for.
+ */
 int nl_channel_query(struct nl_channel *channel, const void *buf, size_t len, nl_answer_take *take,
 	nl_channel_restart *restart, void *userdata);
