@@ -61,7 +61,6 @@ void supervisor_estate_take_over(struct supervisor *supervisor)
 	/* The way back is closed, and so are its descriptors. */
 	estate_close_rest(supervisor->setup->estate);
 	successor_settled(supervisor->successor);
-	/* Without memory nobody hands over, and each of before finishes its flows by itself. */
 	for (size_t i = 0; channels && i < supervisor->n_workers; i++)
 		channels[i] = supervisor->workers[i].channel_fd;
 	if (channels)
