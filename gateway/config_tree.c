@@ -466,16 +466,18 @@ int config_tree_get_duration(struct config_tree *tree, cfg_t *cfg, const char *n
 	const struct config_tree_range *range, uint32_t *ret_ms)
 {
 	const char *text = config_tree_text_of(cfg, name);
-	uint32_t ms;
+	uint32_t ms = 0;
+	int err;
 
 	if (!text)
 		return 0;
-	if (duration_parse(text, &ms) < 0)
+	err = duration_parse(text, &ms);
+	if (err && err != -ERANGE)
 		return config_tree_fail(tree, config_tree_line_of(tree, cfg, name),
 			"%s \"%.100s\": write a whole number with a unit, ms, s, m, h or d, like "
 			"5s",
 			name, text);
-	if (ms < range->min_ms || ms > range->max_ms)
+	if (err || ms < range->min_ms || ms > range->max_ms)
 		return config_tree_fail(tree, config_tree_line_of(tree, cfg, name),
 			"%s \"%.100s\": must be from %s", name, text, range->text);
 	*ret_ms = ms;

@@ -8,7 +8,10 @@
 
 #include <stdint.h>
 
-/* Milliseconds. 0; or -EINVAL for anything else, or what does not fit; ret_ms is untouched then. */
+/*
+ * Milliseconds. 0; -ERANGE for what does not fit, -EINVAL for anything else; ret_ms is untouched
+ * then.
+ */
 int duration_parse(const char *text, uint32_t *ret_ms);
 /* The same for what may be longer than 49 days. */
 int duration_parse_long(const char *text, uint64_t *ret_ms);

@@ -213,9 +213,22 @@ struct request {
 	json_t *args;			   /* its arguments, an object */
 };
 
+#define SHOWN_MAX 101
+
+/* As it may be shown on a terminal. */
+static const char *shown(const char *word, char buf[SHOWN_MAX])
+{
+	snprintf(buf, SHOWN_MAX, "%s", word);
+	config_clean_text(buf);
+	return buf;
+}
+
 static int usage_error(const char *what, const char *word)
 {
-	fprintf(stderr, "sixgatectl: %s%s%s; --help tells more\n", what, *word ? ": " : "", word);
+	char buf[SHOWN_MAX];
+
+	fprintf(stderr, "sixgatectl: %s%s%s; --help tells more\n", what, *word ? ": " : "",
+		shown(word, buf));
 	return -EINVAL;
 }
 
@@ -246,6 +259,7 @@ static int no_command(const char *word)
 {
 	static const char *const others[] = { "net", "doctor", "set", "drain", "undrain" };
 	struct nearest nearest = { .word = word };
+	char buf[SHOWN_MAX];
 
 	for (size_t i = 0; i < CONTROL_COMMANDS; i++)
 		if (!control_commands[i].words)
@@ -254,7 +268,8 @@ static int no_command(const char *word)
 		nearest_offer(&nearest, others[i]);
 	if (!nearest.found)
 		return usage_error("no such command", word);
-	fprintf(stderr, "sixgatectl: no such command: %s; did you mean %s?\n", word, nearest.found);
+	fprintf(stderr, "sixgatectl: no such command: %s; did you mean %s?\n", shown(word, buf),
+		nearest.found);
 	return -EINVAL;
 }
 

@@ -146,6 +146,8 @@ BROKEN_FILES = [
     ("pool p {\n backend 192.0.2.1:80\n}", '3: a backend ends in { }, write: backend "192.0.2.10:80" {}'),
     ("listener l { bind = *:80 }", "1: '*' and '+' stand in strings only; write \"*:80\""),
     ("\nworkers = 1000\n", '2: workers "1000": workers is auto or a number from 1 to 256'),
+    ("drain = 400d\n", '1: drain "400d": must be from 0s to 1d'),
+    ("drain = 99999999999999999999s\n", '1: drain "99999999999999999999s": must be from 0s to 1d'),
     ("drain = 10\n", '1: drain "10": write a whole number with a unit, ms, s, m, h or d, like 5s'),
     ("drain = 25h\n", '1: drain "25h": must be from 0s to 1d'),
     ("max-flows = lots\n", '1: max-flows "lots": write a whole number from 0 to 1000000'),

@@ -496,6 +496,7 @@ def test_mistyped_command(module_site):
     assert said("statsu") == "sixgatectl: no such command: statsu; did you mean status?\n"
     assert said("docter") == "sixgatectl: no such command: docter; did you mean doctor?\n"
     assert said("upgrade") == "sixgatectl: no such command: upgrade; --help tells more\n"
+    assert said("\33[31mx") == "sixgatectl: no such command: ?[31mx; --help tells more\n"  # a terminal reads it
 
 
 def test_help_of_one_command(module_site):
