@@ -60,3 +60,30 @@ bool bind_is_meant(const struct config *config, const struct config_bind *bind,
 		}
 	return true;
 }
+
+static bool listens(const struct config_listener *listener, const struct config_bind *bind,
+	const struct sockaddr_any *at, bool any)
+{
+	const struct prefix all = { bind->addr, bind->prefix_len };
+	const struct prefix one = { *at, prefix_full_len(at) };
+	int port = sockaddr_port(at);
+
+	if (port < sockaddr_port(&bind->addr) || port > bind->port_max)
+		return false;
+	if (bind->prefix_len > 0)
+		return prefix_overlaps(&all, &one);
+	return any && (sockaddr_family(at) == sockaddr_family(&bind->addr) || !listener->v6only);
+}
+
+bool bind_listens(
+	const struct config *config, uint8_t protocol, const struct sockaddr_any *at, bool any)
+{
+	for (size_t i = 0; i < config->n_listeners; i++) {
+		const struct config_listener *listener = &config->listeners[i];
+
+		for (size_t b = 0; listener->protocol == protocol && b < listener->n_binds; b++)
+			if (listens(listener, &listener->binds[b], at, any))
+				return true;
+	}
+	return false;
+}

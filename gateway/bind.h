@@ -27,3 +27,10 @@ bool bind_is_contested(const struct config *config, const struct config_bind *bi
 /* That look: the address is in the bind, and in none of the configuration's that is narrower. */
 bool bind_is_meant(const struct config *config, const struct config_bind *bind,
 	const struct sockaddr_any *local);
+
+/*
+ * Whether a bind of that protocol listens at the address and port, which may be somebody
+ * else's if it is one to any address: such count only if `any` is set.
+ */
+bool bind_listens(
+	const struct config *config, uint8_t protocol, const struct sockaddr_any *at, bool any);

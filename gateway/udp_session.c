@@ -513,12 +513,33 @@ int udp_session_resume(
 	return err;
 }
 
+static bool is_nobody(const struct sockaddr_any *peer)
+{
+	if (sockaddr_family(peer) == AF_INET)
+		return peer->in.sin_addr.s_addr == INADDR_ANY;
+	return IN6_IS_ADDR_UNSPECIFIED(&peer->in6.sin6_addr);
+}
+
+/*
+ * Whether an answer would come back to a listener of ours as the next question, and so go round for
+ * ever: a forged datagram would be enough to begin that. Of a bind to any address it is known only
+ * for the address that the datagram was sent to.
+ */
+static bool would_go_round(const struct config *config, const struct udp_message *message)
+{
+	struct sockaddr_any local = message->local;
+
+	sockaddr_set_port(&local, sockaddr_port(&message->peer));
+	return bind_listens(
+		config, IPPROTO_UDP, &message->peer, sockaddr_equal(&local, &message->peer));
+}
+
 /* Whether an answer could reach the sender, and leave from where the datagram was sent to. */
 static bool is_answerable(const struct udp_message *message)
 {
 	const struct sockaddr_any *local = &message->local;
 
-	if (sockaddr_port(&message->peer) == 0 ||
+	if (sockaddr_port(&message->peer) == 0 || is_nobody(&message->peer) ||
 		sockaddr_family(local) != sockaddr_family(&message->peer))
 		return false;
 	if (sockaddr_family(local) == AF_INET)
@@ -547,6 +568,12 @@ struct flow *udp_session_begin(struct udp_sessions *sessions, struct udp_listene
 	if (!is_answerable(message)) {
 		drop(sessions, listener, message, STATS_DROPPED_INVALID,
 			"its sender or its destination is no single address");
+		return NULL;
+	}
+	if (would_go_round(sessions->config, message)) {
+		drop(sessions, listener, message, STATS_DROPPED_INVALID,
+			"its sender is where a listener of this gateway is, and the answer would "
+			"come back as a question");
 		return NULL;
 	}
 	sockaddr_set_port(&local, sockaddr_port(&listener->bind->addr));

@@ -9,7 +9,7 @@ import socket
 import struct
 
 import pytest
-from netsite import CLIENT4, CLIENT6, GATEWAY4, SERVER4, VIP4, VIP6, Site, wait_until
+from netsite import CLIENT4, CLIENT6, GATEWAY4, GATEWAY6, SERVER4, VIP4, VIP6, Site, wait_until
 from wire import SIGNATURE, access_records
 
 PORT = 5300
@@ -384,6 +384,49 @@ def test_source_ports_run_out(site, start, server, workers):
         client.close()
     assert daemon.stop() == 0
     assert counters(daemon)["dropped_ports"] >= 20
+
+
+def checksum(data):
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xffff) + (total >> 16)
+    return ~total & 0xffff or 0xffff
+
+
+def forge(namespace, src, dst, payload=b"forged"):
+    """A datagram that somebody else seems to have sent; the payload's length is even."""
+    src, dst = ((socket.inet_pton(socket.AF_INET6, host), port) for host, port in (src, dst))
+    size = 8 + len(payload)
+    ends = src[0] + dst[0] + struct.pack("!II", size, socket.IPPROTO_UDP)
+    header = struct.pack("!HHH", src[1], dst[1], size)
+    packet = struct.pack("!IHBB", 6 << 28, size, socket.IPPROTO_UDP, 64) + src[0] + dst[0] + header
+    packet += struct.pack("!H", checksum(ends + header + bytes(2) + payload)) + payload
+    with namespace.entered(), socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
+        raw.sendto(packet, (socket.inet_ntop(socket.AF_INET6, dst[0]), 0))
+
+
+@pytest.mark.parametrize("bind", [f'"[{VIP6}]:{FRONT}"', f'"*:{FRONT}"'])
+def test_forged_as_a_listener(site, start, server, bind):
+    """The answer would come to us as a question, whose answer would come again, and so for ever."""
+    daemon = start(bind=bind, workers=1)
+    for src in ((VIP6, FRONT), ("::", 4000)):
+        forge(site.client, src, (VIP6, FRONT))
+    with connected(site.client, VIP6, own_port=FRONT) as client:  # others may have that port
+        client.send(b"real")
+        src, _, payload, _ = receive(server)
+        assert (src, payload) == ((CLIENT6, FRONT), b"real")
+    assert daemon.stop() == 0
+    assert counters(daemon)["dropped_invalid"] == 2
+    assert "where a listener of this gateway is" in daemon.errors()
+
+
+def test_forged_as_another_listener(site, start, server):
+    daemon = start(workers=1, extra=f'listener "other" {{ protocol = udp bind = "[{GATEWAY6}]:4000" pool = "udp" }}')
+    forge(site.client, (GATEWAY6, 4000), (VIP6, FRONT))
+    forge(site.client, (GATEWAY6, 4001), (VIP6, FRONT))
+    assert receive(server)[0] == (GATEWAY6, 4001)
+    assert daemon.stop() == 0
+    assert counters(daemon)["dropped_invalid"] == 1
 
 
 def test_a_stranger_is_not_the_server(site, start, server):
