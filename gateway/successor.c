@@ -59,6 +59,7 @@ struct successor {
 	char *binary;		 /* the path of this image */
 	char *next_binary;	 /* of the trial */
 	int next_config_fd;	 /* what the trial reads; -1: none */
+	bool again;		 /* another one was asked for while one was under way */
 	bool failed;		 /* the last one, for a reason */
 	char reason[SUCCESSION_REASON_MAX];
 };
@@ -174,6 +175,7 @@ static void fail(struct successor *successor, const char *reason)
 	successor->setup.on_failure(successor->setup.userdata);
 	/* The end of RELOADING=1 for systemd, which does not ask how it went (sd_notify(3)). */
 	(void)notify_send("READY=1", -1);
+	successor_go_on(successor);
 }
 
 /* What this image is made of, should the next one want it back. */
@@ -237,6 +239,8 @@ static void execute(struct successor *successor)
 	err = estate ? bequeath_self(successor, estate, &self_fd) : -ENOMEM;
 	if (!err)
 		err = setup->bequeath(setup->userdata, true, estate);
+	if (!err && successor->again)
+		err = estate_add_number(estate, "reload again", 1);
 	if (!err && has_way_back(estate, reason)) {
 		log_info("the successor is ready to be: executing %s", successor->next_binary);
 		err = succession_execute(
@@ -315,6 +319,7 @@ int successor_begin(struct successor *successor, const char *binary)
 	if (successor_is_trying(successor) || !setup->is_possible(setup->userdata))
 		return -EALREADY;
 	tell_reloading();
+	successor->again = false;
 	successor->failed = false;
 	free(successor->next_binary);
 	successor->next_binary = strdup(binary ? binary : successor->binary);
@@ -332,6 +337,18 @@ int successor_begin(struct successor *successor, const char *binary)
 	return err;
 }
 
+void successor_ask(struct successor *successor)
+{
+	if (successor_begin(successor, NULL) == -EALREADY)
+		successor->again = true;
+}
+
+void successor_go_on(struct successor *successor)
+{
+	if (successor->again)
+		(void)successor_begin(successor, NULL);
+}
+
 bool successor_is_trying(const struct successor *successor)
 {
 	return successor->trial.pid || successor->waiting;
@@ -347,13 +364,14 @@ bool successor_reaped(struct successor *successor, pid_t pid, int status)
 int successor_inherit(struct successor *successor, struct estate *estate)
 {
 	const char *failure = estate_get_text(estate, "failure");
-	int64_t fell = 0;
+	int64_t fell = 0, again = 0;
 	int err;
 
 	if (failure) {
 		successor->failed = true;
 		snprintf(successor->reason, sizeof(successor->reason), "%s", failure);
 	}
+	successor->again = estate_get_number(estate, "reload again", &again) == 0 && again;
 	if (estate_get_number(estate, "fell back", &fell) == 0)
 		return 0;
 	successor->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);

@@ -57,6 +57,13 @@ void successor_add_commands(struct successor *successor, struct control *control
  * negative errno after a line in the log that says why there is none, and on_failure().
  */
 int successor_begin(struct successor *successor, const char *binary);
+/*
+ * The same for somebody who gets no answer. If one is under way, which may have read the
+ * configuration before it was changed, another one follows it, in this image or the next.
+ */
+void successor_ask(struct successor *successor);
+/* Begins what was asked for while it was not the time. */
+void successor_go_on(struct successor *successor);
 /* A trial that is under way ends, and nothing comes of one that went well. No callback. */
 void successor_end(struct successor *successor);
 /* A trial runs, or has gone well and waits for the workers of before. */

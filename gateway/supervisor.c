@@ -135,6 +135,7 @@ static void announce_ready(struct supervisor *supervisor)
 	if (supervisor->setup->estate)
 		supervisor_estate_take_over(supervisor);
 	(void)notify_send("READY=1", -1);
+	successor_go_on(supervisor->successor);
 }
 
 static void send_sockets(struct child *child)
@@ -394,7 +395,7 @@ static void on_signal(struct loop_source *source, uint32_t events)
 	case SIGHUP:
 		/* Who rotates logs waits for no successor. */
 		reopen_access_log(supervisor);
-		(void)successor_begin(supervisor->successor, NULL);
+		successor_ask(supervisor->successor);
 		break;
 	case SIGUSR2:
 		reopen_access_log(supervisor);

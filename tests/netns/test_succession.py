@@ -427,6 +427,22 @@ def test_those_that_cannot_succeed(site, gateway, server):
     assert (clients.lost, clients.broken) == ([], [])
 
 
+@pytest.mark.parametrize("end", ['exec {}/sixgated "$@"', "exit 3"])
+def test_asked_while_one_is_under_way(site, gateway, server, end):
+    """A configuration that is changed after one was read is taken up next, also if nothing comes of that one."""
+    daemon = gateway(config=config(site))
+    slow = script(site, "slow", "sleep 0.5; " + end.format(build_dir().resolve()))
+    assert control(site, "reload", binary=slow)["ok"]
+    write_config(site, daemon, config(site, 'listener "new" { bind = "*:82" pool = "p" }'))
+    daemon.kill(signal.SIGHUP)
+    wait_until(lambda: "listener new: [::]:82" in daemon.errors(), "the listener", 30)
+    wait_until(lambda: not control(site, "generation")["result"]["trying"], "it is ready", 20)
+    alone(daemon)
+    with site.client.connect(GATEWAY6, 82) as client:
+        client.sendall(b"x")
+        assert read_exactly(client, 1) == b"x"
+
+
 def runs(pid, path):
     with contextlib.suppress(OSError):
         return path.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
