@@ -470,7 +470,8 @@ def test_successor_killed_in_its_trial(site, gateway, server):
 
 
 def test_memory_and_descriptors_come_back(site, gateway, server):
-    daemon = gateway(config=config(site))
+    # Of its own: nobody else takes, or leaves, what the descriptors are of.
+    daemon = gateway(config=config(site, f'state-directory = "{site.dir}/state"'))
 
     def descriptors():
         return len(os.listdir(f"/proc/{daemon.pid}/fd"))
