@@ -574,6 +574,29 @@ static bool is_same_path(const char *a, const char *b)
 	return a_len == b_len && memcmp(a, b, a_len) == 0;
 }
 
+/* Where a service manager wants our state: STATE_DIRECTORY, paths with ':' between,
+ * systemd.exec(5). */
+static int take_state_directory(struct parse *parse)
+{
+	const char *paths = getenv("STATE_DIRECTORY"), *reason = NULL;
+	char *first;
+	int err;
+
+	if (!paths || !*paths)
+		return 0;
+	first = strndup(paths, strcspn(paths, ":"));
+	if (!first)
+		return -ENOMEM;
+	err = config_set_state_directory(parse->config, first, &reason);
+	if (err == -EINVAL)
+		err = config_tree_fail(parse->tree, 0,
+			"STATE_DIRECTORY \"%s\" of the environment: %s; unset it, or write "
+			"state-directory",
+			first, reason);
+	free(first);
+	return err;
+}
+
 static int walk_names(struct parse *parse, cfg_t *cfg)
 {
 	static const struct {
@@ -586,8 +609,10 @@ static int walk_names(struct parse *parse, cfg_t *cfg)
 		{ "state-directory", config_set_state_directory },
 	};
 	const char *text, *reason = NULL;
-	int err;
+	int err = config_tree_text_of(cfg, "state-directory") ? 0 : take_state_directory(parse);
 
+	if (err)
+		return err;
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
 		text = config_tree_text_of(cfg, options[i].name);
 		err = text ? options[i].set(parse->config, text, &reason) : 0;

@@ -46,7 +46,8 @@ __attribute__((format(printf, 3, 4))) int config_tree_fail(
 
 	if (tree->error[0])
 		return -EINVAL; /* the first mistake is the one to mend */
-	n = snprintf(tree->error, tree->error_size, "%s:%d: ", config_short_path(tree->name), line);
+	n = snprintf(tree->error, tree->error_size,
+		line ? "%s:%d: " : "%s: ", config_short_path(tree->name), line);
 	if (n < 0 || (size_t)n >= tree->error_size)
 		return -EINVAL;
 	va_start(args, format);

@@ -36,8 +36,8 @@ int config_tree_parse(struct config_tree *tree, const char *text, size_t len);
 void config_tree_destroy(struct config_tree *tree);
 
 /*
- * Say what is wrong, unless something is already: -EINVAL, which the walk may return in turn. What
- * a terminal would obey has become question marks.
+ * Say what is wrong in a line, or, with 0, in none, unless something is already: -EINVAL, which the
+ * walk may return in turn. What a terminal would obey has become question marks.
  */
 __attribute__((format(printf, 3, 4))) int config_tree_fail(
 	struct config_tree *tree, int line, const char *format, ...);

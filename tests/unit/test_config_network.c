@@ -61,6 +61,37 @@ static void test_network(void **state)
 	config_free(config);
 }
 
+static void assert_state_directory(const char *environment, const char *text, const char *expected)
+{
+	struct config *config;
+
+	assert_int_equal(setenv("STATE_DIRECTORY", environment, 1), 0);
+	config = parsed(text);
+	assert_string_equal(config->state_directory, expected);
+	config_free(config);
+	unsetenv("STATE_DIRECTORY");
+}
+
+static void test_state_directory_of_environment(void **state)
+{
+	char error[CONFIG_ERROR_MAX];
+	struct config *config = NULL;
+
+	(void)state;
+	assert_state_directory("/var/lib/a:/var/lib/b", REST, "/var/lib/a");
+	assert_state_directory("/var/lib/a", "state-directory = /var/b\n" REST, "/var/b");
+	assert_state_directory("a", "state-directory = /var/b\n" REST, "/var/b");
+	assert_state_directory("", REST, "/var/lib/sixgate");
+	assert_int_equal(setenv("STATE_DIRECTORY", "lib", 1), 0);
+	assert_int_equal(parse_len(REST, strlen(REST), &config, error), -EINVAL);
+	unsetenv("STATE_DIRECTORY");
+	assert_null(config);
+	assert_string_equal(error,
+		"t.conf: STATE_DIRECTORY \"lib\" of the environment: state-directory is a path "
+		"from / "
+		"on, of up to 255 characters; unset it, or write state-directory");
+}
+
 static void test_network_of_little(void **state)
 {
 	struct config *config = parsed("network { }\n" REST);
@@ -365,6 +396,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_network),
+		cmocka_unit_test(test_state_directory_of_environment),
 		cmocka_unit_test(test_network_of_little),
 		cmocka_unit_test(test_binds),
 		cmocka_unit_test(test_identity),

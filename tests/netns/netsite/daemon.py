@@ -13,9 +13,11 @@ class Daemon:
         self.name = name
         self.out = Path(directory) / f"{name}.out"
         self.err = Path(directory) / f"{name}.err"
+        # The machine's own /var/lib/sixgate is nobody's here, and one test's bans are not another's.
+        env = {**os.environ, "STATE_DIRECTORY": str(Path(directory) / "state"), **(env or {})}
         with self.out.open("wb") as out, self.err.open("wb") as err:
             self.process = namespace.popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
-                                           env={**os.environ, **(env or {})}, pass_fds=pass_fds)
+                                           env=env, pass_fds=pass_fds)
         self.pid = self.process.pid
 
     def alive(self):
