@@ -38,7 +38,7 @@ class Fault:
         self.text = config(site)
         self.daemon = manager.start(self.text)
         wait_until(manager.has_estate, "what is kept")
-        self.flows = Flows(site, (20, 40, 20, 20), 100, late_ms=20000)
+        self.flows = Flows(site, (20, 40, 20, 20), 100, late_ms=60000)  # as long as those of before are stopped, flows wait
         self.flows.wait_live()
         self.flows.wait_second(1)
         self.began = time.monotonic()
@@ -171,11 +171,12 @@ def handover(fault):
 
         def new():
             with contextlib.suppress(OSError, EOFError):
-                status = result(fault.site, "status")
-                pids = [worker["pid"] for worker in status["workers"] if worker["ready"]]
-                return result(fault.site, "generation")["generation"] > generation and len(pids) == len(old) and pids
+                # In this order: the other way round, the workers might be those of before.
+                if result(fault.site, "generation")["generation"] > generation:
+                    pids = [worker["pid"] for worker in result(fault.site, "status")["workers"] if worker["ready"]]
+                    return len(pids) == len(old) and pids
             return None
-        yield old, wait_until(new, "new workers", 30)
+        yield old, wait_until(new, "new workers", 60)
     finally:
         for pid in old:
             with contextlib.suppress(ProcessLookupError):
