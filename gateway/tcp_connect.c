@@ -63,19 +63,41 @@ static int renew_socket(struct flow_side *side)
 	return side->end.fd < 0 ? -errno : 0;
 }
 
-/* One that shows the client's address cannot be made here; it keeps that address, and its options.
+/*
+ * One that shows the client's address cannot be made here; it keeps that address, and its options.
+ * But it may not have got the address yet: without it, it would show ours.
  */
-static int reuse_socket(struct flow_side *side, const struct sockaddr_any *backend)
+static int reuse_socket(struct flow *flow)
 {
 	const struct sockaddr none = { .sa_family = AF_UNSPEC };
+	const struct sockaddr_any *client = &flow->client, *backend = &flow->backend;
+	struct flow_side *side = &flow->side[FLOW_BACKEND];
 	const int fd = side->end.fd;
+	struct sockaddr_any local = { 0 };
+	socklen_t len = sizeof(local);
 
 	side->end = (struct stream_end){ .fd = fd };
 	(void)tcp_connect_take_error(fd);
-	if (connect(fd, &none, sizeof(none)) < 0)
+	if (connect(fd, &none, sizeof(none)) < 0 || getsockname(fd, &local.sa, &len) < 0)
+		return -errno;
+	if (!sockaddr_equal(&local, client) && bind(fd, &client->sa, sockaddr_len(client)) < 0)
 		return -errno;
 	return connect(fd, &backend->sa, sockaddr_len(backend)) < 0 && errno != EINPROGRESS ? -errno
 											    : 0;
+}
+
+/* Not before connect() has begun: an unconnected socket reports its end at once. */
+static int watch(struct loop *loop, struct flow *flow, uint32_t events)
+{
+	struct flow_side *side = &flow->side[FLOW_BACKEND];
+	socklen_t len = sizeof(flow->source);
+
+	if (getsockname(side->end.fd, &flow->source.sa, &len) < 0)
+		return -errno;
+	/* A connection from a port to itself succeeds, and is no backend. */
+	if (sockaddr_equal(&flow->source, &flow->backend))
+		return -ECONNREFUSED;
+	return loop_add(loop, side->end.fd, events, &side->source);
 }
 
 int tcp_connect_start(struct loop *loop, struct flow *flow, uint32_t events)
@@ -87,11 +109,13 @@ int tcp_connect_start(struct loop *loop, struct flow *flow, uint32_t events)
 	struct pool *pool = flow->pool;
 	size_t tries =
 		pool && pool->config->n_sources && !transparent ? pool->config->n_sources : 1;
-	socklen_t len = sizeof(flow->source);
 	int err = 0;
 
-	if (again && transparent)
-		return reuse_socket(side, &flow->backend);
+	if (again && transparent) {
+		err = reuse_socket(flow);
+		/* It is watched since an attempt that did not fail at once, if there was one. */
+		return err || sockaddr_family(&flow->source) ? err : watch(loop, flow, events);
+	}
 	if (again)
 		err = renew_socket(side);
 	if (err)
@@ -108,14 +132,7 @@ int tcp_connect_start(struct loop *loop, struct flow *flow, uint32_t events)
 		if (err)
 			return err;
 	}
-	if (err)
-		return err;
-	if (getsockname(side->end.fd, &flow->source.sa, &len) < 0)
-		return -errno;
-	/* A connection from a port to itself succeeds, and is no backend. */
-	if (sockaddr_equal(&flow->source, &flow->backend))
-		return -ECONNREFUSED;
-	return loop_add(loop, side->end.fd, events, &side->source);
+	return err ? err : watch(loop, flow, events);
 }
 
 uint64_t tcp_connect_total_deadline(const struct flow *flow)

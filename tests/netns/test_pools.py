@@ -143,8 +143,11 @@ def test_number_of_attempts(site, start, attempts, retried):
     assert counter(daemon, "retried") == retried
 
 
-def test_next_backend_sees_the_client_itself(site, start):
-    """identity = transparent: the same address, and its port, towards the second server."""
+@pytest.mark.parametrize("at_once", [False, True], ids=["refuses", "unreachable"])
+def test_next_backend_sees_the_client_itself(site, start, at_once):
+    """identity = transparent: the same address, and its port, towards the second server; also if connect() itself failed."""
+    if at_once:
+        site.gateway.ip(f"route add unreachable {BACKENDS[0]}")
     site.server.ip(f"route add {CLIENT4} via 192.0.2.1")
     daemon = start(backends(*BACKENDS[:2]) + " circuit-failures = 0", "identity = transparent",
                    bind=f"0.0.0.0:{FRONT}")
