@@ -169,7 +169,7 @@ static int converse(
 	ssize_t n = 1;
 	int err;
 
-	assert(channel->fd >= 0 && len >= sizeof(struct nlmsghdr));
+	assert(len >= sizeof(struct nlmsghdr));
 	if (!datagram)
 		return -ENOMEM;
 	err = send_all(channel, buf, len);
@@ -191,11 +191,19 @@ static int converse(
 	return err ? err : answer->error;
 }
 
+/* One that could not be replaced, for want of descriptors or memory, is tried again. */
+static int reopen(struct nl_channel *channel)
+{
+	return channel->fd >= 0 || open_socket(channel) == 0 ? 0 : -EIO;
+}
+
 int nl_channel_request(struct nl_channel *channel, const void *buf, size_t len, uint32_t last_seq)
 {
 	struct nl_answer answer;
-	int err;
+	int err = reopen(channel);
 
+	if (err)
+		return err;
 	nl_answer_init(&answer, ((const struct nlmsghdr *)buf)->nlmsg_seq, last_seq, channel->port,
 		NULL, NULL);
 	err = converse(channel, buf, len, &answer);
@@ -206,12 +214,16 @@ int nl_channel_query(struct nl_channel *channel, const void *buf, size_t len, nl
 	nl_channel_restart *restart, void *userdata)
 {
 	uint32_t seq = ((const struct nlmsghdr *)buf)->nlmsg_seq;
-	struct nlmsghdr *copy = malloc(len);
-	int err = -EAGAIN;
+	struct nlmsghdr *copy;
+	int err = reopen(channel);
 
 	assert(take);
+	if (err)
+		return err;
+	copy = malloc(len);
 	if (!copy)
 		return -ENOMEM;
+	err = -EAGAIN;
 	memcpy(copy, buf, len);
 	for (unsigned i = 0; i < NL_CHANNEL_TRIES && err == -EAGAIN; i++) {
 		struct nl_answer answer;
