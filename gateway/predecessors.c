@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -225,24 +226,30 @@ int predecessors_bequeath(struct predecessors *predecessors, struct estate *esta
 /* ---- from worker to worker ---- */
 
 /*
- * Makes their channel; its other end goes to the new one with all others of its kind. -1: none, and
- * nobody to say so to but the log.
+ * Makes their channel; its other end goes to the new one with all others of its kind. -1: none.
+ * Such a one must not go on accepting, by a configuration that is no more: it is told to drain,
+ * which takes no descriptor, as those may be what there are too many of under way.
  */
 static int hand_over(struct predecessor *one)
 {
 	int fds[2], err;
 
 	one->told = true;
-	if (one->channel_fd < 0 ||
-		socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) < 0)
+	if (one->channel_fd < 0)
 		return -1;
-	err = channel_send(one->channel_fd, WORKER_HANDOVER, &fds[0], 1);
-	close(fds[0]);
-	if (!err)
-		return fds[1];
-	close(fds[1]);
-	log_warning("worker %zu of before does not listen: it finishes its flows by itself",
-		one->index);
+	err = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) < 0
+		      ? -errno
+		      : 0;
+	if (!err) {
+		err = channel_send(one->channel_fd, WORKER_HANDOVER, &fds[0], 1);
+		close(fds[0]);
+		if (!err)
+			return fds[1];
+		close(fds[1]);
+	}
+	log_warning("worker %zu of before cannot hand over, and finishes its flows by itself: %s",
+		one->index, strerror(-err));
+	(void)channel_send(one->channel_fd, WORKER_DRAIN, NULL, 0);
 	return -1;
 }
 
@@ -289,7 +296,9 @@ void predecessors_hand_over(struct predecessors *predecessors, const int *channe
 		int fds[CHANNEL_FDS_MAX];
 		size_t n_fds = hand_over_to(predecessors, i, n, fds);
 
-		if (channel_send(channel_fds[i], WORKER_INHERIT, fds, n_fds) < 0)
+		/* Without them, whose givers see their channels closed, datagrams are its own. */
+		if (channel_send(channel_fds[i], WORKER_INHERIT, fds, n_fds) < 0 &&
+			channel_send(channel_fds[i], WORKER_INHERIT, NULL, 0) < 0)
 			log_error("worker %zu does not hear of what it inherits", i);
 		for (size_t k = 0; k < n_fds; k++)
 			close(fds[k]);

@@ -3,6 +3,7 @@
 #include "unit.h"
 
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -196,6 +197,26 @@ static void test_more_than_go_into_one_message(void **state)
 	hand_over(*state, 2 * CHANNEL_FDS_MAX + 7, 1, CHANNEL_FDS_MAX);
 }
 
+/* Nor may one go on accepting for which there is no channel. */
+static void test_no_descriptor_for_a_channel(void **state)
+{
+	struct fixture *f = *state;
+	int channels[2], fds[CHANNEL_FDS_MAX];
+	struct rlimit before, none;
+
+	inherit(f, 2);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channels), 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = (struct rlimit){ .rlim_cur = 0, .rlim_max = before.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	predecessors_hand_over(f->before, channels, 1);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	for (size_t i = 0; i < 2; i++)
+		assert_int_equal(hear(f->theirs[i], WORKER_DRAIN, fds), 0);
+	assert_int_equal(hear(channels[1], WORKER_INHERIT, fds), 0);
+	close_all(channels, 2);
+}
+
 static void test_end(void **state)
 {
 	struct fixture *f = *state;
@@ -216,6 +237,7 @@ int main(void)
 			test_new_ones_without_a_predecessor, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_more_than_go_into_one_message, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_descriptor_for_a_channel, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_end, setup, teardown),
 	};
 
