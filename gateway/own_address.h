@@ -1,5 +1,5 @@
 /*
- * own_address - whether an IPv4 address is one of this machine's own.
+ * own_address - whether an address is one of this machine's own.
  *
  * The kernel is asked which source it would use towards the address; towards itself that is the
  * address. No packet is sent.
@@ -11,13 +11,15 @@
 #include "sockaddr.h"
 
 struct own_address {
-	int fd; /* a UDP socket; -1: closed */
+	int fd;	    /* a UDP socket, which every question connects anew */
+	int family; /* of the addresses it can tell; 0: closed */
 };
 
-/* 0 or a negative errno. */
-int own_address_open(struct own_address *own);
+/* For addresses of one family, AF_INET or AF_INET6. 0 or a negative errno. */
+int own_address_open(struct own_address *own, int family);
 /* Takes a closed one. */
 void own_address_close(struct own_address *own);
 
-/* addr: AF_INET; its port does not matter. What cannot be reached at all is not ours. */
+/* addr: of any port. Of another family, or of a closed one, none is ours; nor is what cannot be
+ * reached at all. */
 bool own_address_is(const struct own_address *own, const struct sockaddr_any *addr);

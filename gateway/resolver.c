@@ -415,7 +415,7 @@ static int open_all(struct resolver *resolver, size_t n)
 	resolver->names = calloc(n, sizeof(*resolver->names));
 	if (!resolver->names)
 		return -ENOMEM;
-	err = own_address_open(&resolver->own);
+	err = own_address_open(&resolver->own, AF_INET);
 	return err ? err : dns_open(resolver->loop, &resolver->config->resolve, &resolver->dns);
 }
 
@@ -435,8 +435,7 @@ int resolver_start(struct loop *loop, const struct config *config, struct pool_s
 	resolver = calloc(1, sizeof(*resolver));
 	if (!resolver)
 		return -ENOMEM;
-	*resolver =
-		(struct resolver){ .loop = loop, .config = config, .state = state, .own.fd = -1 };
+	*resolver = (struct resolver){ .loop = loop, .config = config, .state = state };
 	err = open_all(resolver, n);
 	if (err) {
 		resolver_stop(resolver);

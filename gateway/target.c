@@ -54,10 +54,10 @@ int target_set_init(struct target_set *set, const struct config *config, struct 
 {
 	int err = 0;
 
-	*set = (struct target_set){ .own = { .fd = -1 } };
-	for (size_t i = 0; i < config->n_listeners && set->own.fd < 0 && !err; i++)
+	*set = (struct target_set){ 0 };
+	for (size_t i = 0; i < config->n_listeners && !set->own.family && !err; i++)
 		if (config->listeners[i].embedded)
-			err = own_address_open(&set->own);
+			err = own_address_open(&set->own, AF_INET);
 	if (err)
 		return err;
 	set->pools = calloc(config->n_pools + 1, sizeof(*set->pools));

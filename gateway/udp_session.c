@@ -522,16 +522,22 @@ static bool is_nobody(const struct sockaddr_any *peer)
 
 /*
  * Whether an answer would come back to a listener of ours as the next question, and so go round for
- * ever: a forged datagram would be enough to begin that. Of a bind to any address it is known only
- * for the address that the datagram was sent to.
+ * ever: a forged datagram would be enough to begin that. The kernel lets none in from an IPv4
+ * address of its own (a martian), so of such only the one that it was sent to is looked at.
  */
-static bool would_go_round(const struct config *config, const struct udp_message *message)
+static bool would_go_round(const struct udp_sessions *sessions, const struct udp_message *message)
 {
+	const struct sockaddr_any *peer = &message->peer;
 	struct sockaddr_any local = message->local;
 
-	sockaddr_set_port(&local, sockaddr_port(&message->peer));
-	return bind_listens(
-		config, IPPROTO_UDP, &message->peer, sockaddr_equal(&local, &message->peer));
+	if (bind_listens(sessions->config, IPPROTO_UDP, peer, false))
+		return true;
+	/* The port first: it is the kernel who is asked whose address that is. */
+	if (!bind_listens(sessions->config, IPPROTO_UDP, peer, true))
+		return false;
+	sockaddr_set_port(&local, sockaddr_port(peer));
+	return sockaddr_equal(&local, peer) ||
+	       (sockaddr_family(peer) == AF_INET6 && own_address_is(&sessions->own, peer));
 }
 
 /* Whether an answer could reach the sender, and leave from where the datagram was sent to. */
@@ -570,7 +576,7 @@ struct flow *udp_session_begin(struct udp_sessions *sessions, struct udp_listene
 			"its sender or its destination is no single address");
 		return NULL;
 	}
-	if (would_go_round(sessions->config, message)) {
+	if (would_go_round(sessions, message)) {
 		drop(sessions, listener, message, STATS_DROPPED_INVALID,
 			"its sender is where a listener of this gateway is, and the answer would "
 			"come back as a question");
@@ -579,7 +585,7 @@ struct flow *udp_session_begin(struct udp_sessions *sessions, struct udp_listene
 	sockaddr_set_port(&local, sockaddr_port(&listener->bind->addr));
 	if (sessions->draining || drain_state_refuses(sessions->flows->drains, listener->index,
 					  sessions->loop->now_ms)) {
-		stats_add(sessions->stats, STATS_DROPPED_DRAINING, 1);
+		stats_add(sessions->stats, STATS_DROPPED_DRAINING, udp_message_datagrams(message));
 		*ret_refused = true;
 		return NULL;
 	}
@@ -653,6 +659,7 @@ int udp_sessions_init(struct udp_sessions *sessions)
 
 	if (err)
 		return err;
+	(void)own_address_open(&sessions->own, AF_INET6); /* there may be no IPv6 */
 	sessions->ports = calloc(n, sizeof(*sessions->ports));
 	if (!sessions->ports)
 		err = -ENOMEM;
@@ -674,6 +681,7 @@ void udp_sessions_destroy(struct udp_sessions *sessions)
 		port_pool_destroy(&sessions->ports[i]);
 	free(sessions->ports);
 	session_table_destroy(&sessions->table);
+	own_address_close(&sessions->own);
 	sessions->ports = NULL;
 	sessions->n_ports = 0;
 }

@@ -48,9 +48,10 @@ struct udp_sessions {
 	struct session_table table;
 	struct port_pool *ports; /* one per source address */
 	size_t n_ports;
-	size_t worker;	    /* whose ports these are, of shared_ports */
-	size_t descriptors; /* that flows may hold: connections two, sessions one */
-	bool draining;	    /* deadlines are short now */
+	size_t worker;		/* whose ports these are, of shared_ports */
+	size_t descriptors;	/* that flows may hold: connections two, sessions one */
+	struct own_address own; /* of IPv6; closed: this kernel has none */
+	bool draining;		/* deadlines are short now */
 	void (*on_event)(struct loop_source *source, uint32_t events); /* of a session's socket */
 	struct log_limit log;
 };
