@@ -66,7 +66,8 @@ struct flow_session {
 	uint8_t traffic_class;
 	uint8_t hop_limit;
 	uint8_t header_len;
-	uint8_t ask; /* answers to read at once, less one: grows while as many come */
+	uint8_t ask; /* answers to read at once, less one, below UDP_ANSWERS_AT_ONCE: grows while as
+			many come */
 	bool answered;
 	bool confirmed;	 /* the client went on after the server had answered */
 	uint8_t *header; /* NULL: none; freed with the flow */

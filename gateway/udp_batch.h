@@ -17,8 +17,9 @@
 
 #include "sockaddr.h"
 
-#define UDP_BATCH_MAX  64U
-#define UDP_BATCH_DATA 65536U /* the largest datagram, or run, is 65,535 bytes */
+#define UDP_BATCH_MAX	    64U
+#define UDP_ANSWERS_AT_ONCE 8U	   /* of one session, in one turn */
+#define UDP_BATCH_DATA	    65536U /* the largest datagram, or run, is 65,535 bytes */
 /* Datagrams in a run that is received; no kernel makes longer ones (UDP_MAX_SEGMENTS). */
 #define UDP_BATCH_RUN_MAX 128U
 

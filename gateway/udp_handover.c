@@ -96,7 +96,8 @@ static void take_session(struct flow *flow, const struct flow_wire *wire, int fd
 	session->last_len = said->last_len;
 	session->traffic_class = said->traffic_class;
 	session->hop_limit = said->hop_limit;
-	session->ask = said->ask;
+	/* Another release may ask for more at once than this one has room for. */
+	session->ask = said->ask < UDP_ANSWERS_AT_ONCE ? said->ask : 0;
 	session->answered = said->answered;
 	session->confirmed = said->confirmed;
 }
@@ -111,6 +112,8 @@ int udp_handover_take(struct udp_relay *relay, const struct flow_wire *wire, int
 
 	if (!listener)
 		err = -ENOENT;
+	else if (sockaddr_family(&wire->client) != sockaddr_family(&wire->local))
+		err = -EBADMSG;
 	if (!err)
 		flow = flow_new(relay->sessions.flows, listener->config);
 	if (!err && !flow)

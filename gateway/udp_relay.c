@@ -29,7 +29,6 @@
  */
 #define ROUNDS_MAX	 4 /* batches of one listener before others have their turn */
 #define STRETCH_MAX	 UDP_BATCH_RUN_MAX /* so that any message fits */
-#define ANSWERS_AT_ONCE	 8U
 #define DROPS_PERIOD_MS	 1000U
 #define NEWCOMERS_MAX	 512U
 #define NEWCOMER_BYTES	 2048U /* larger ones are not put aside */
@@ -496,15 +495,15 @@ static void on_answers(struct loop_source *source, uint32_t events)
 	if ((events & EPOLLERR) && !take_errors(relay, flow))
 		return;
 	/* Answers stay where they were read until they are sent, so the store must have room. */
-	if (relay->back_used + ANSWERS_AT_ONCE > UDP_BATCH_MAX)
+	if (relay->back_used + UDP_ANSWERS_AT_ONCE > UDP_BATCH_MAX)
 		send_answers(relay);
-	assert(1U + flow->session.ask <= ANSWERS_AT_ONCE);
+	assert(1U + flow->session.ask <= UDP_ANSWERS_AT_ONCE);
 	n = udp_batch_receive(
 		&relay->back, flow->session.fd, relay->back_used, 1U + flow->session.ask);
 	/* To ask for one too many costs a look at an empty queue. */
 	if (n <= flow->session.ask)
 		flow->session.ask = n > 1 ? (uint8_t)(n - 1) : 0;
-	else if (2U * (1U + flow->session.ask) <= ANSWERS_AT_ONCE)
+	else if (2U * (1U + flow->session.ask) <= UDP_ANSWERS_AT_ONCE)
 		flow->session.ask = (uint8_t)(2U * flow->session.ask + 1U);
 	for (int i = 0; i < n; i++)
 		to_client(relay, flow, &relay->back.messages[relay->back_used + (size_t)i]);
