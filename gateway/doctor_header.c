@@ -38,6 +38,9 @@ bool doctor_header_make(const struct doctor_facts *facts, const struct doctor_ba
 
 	if (!backend->pool || !identity_of(facts, backend, &identity))
 		return false;
+	/* A check at a port of its own says nothing of where clients go. */
+	if (backend->pool->check.header == CONFIG_CHECK_HEADER_NONE && !backend->pool->check.port)
+		return false;
 	if (backend->pool->check.header == CONFIG_CHECK_HEADER_PROXY)
 		check.header = CONFIG_CHECK_HEADER_PROXY;
 	if (check_probe_request(&check, identity, local, &backend->addr, request, &len) < 0 ||

@@ -112,6 +112,13 @@ static void test_make_nothing(void **state)
 	site.listeners[0].identity = IDENTITY_TRANSPARENT;
 	assert_false(make(&site, buf, &len));
 	site_init(&site);
+	site.pool.check.header = CONFIG_CHECK_HEADER_NONE;
+	assert_false(make(&site, buf, &len));
+	assert_int_equal(len, 7);
+	site.pool.check.port = 8080;
+	assert_true(make(&site, buf, &len));
+	len = 7;
+	site_init(&site);
 	site.backend.pool = NULL;
 	assert_false(make(&site, buf, &len));
 	site_init(&site);
