@@ -748,9 +748,12 @@ static int read_all(int fd, char **ret_text, size_t *ret_len)
 		err = -EISDIR;
 	while (!err && n > 0 && len <= FILE_MAX) {
 		n = read(fd, text + len, FILE_MAX + 1 - len);
-		if (n < 0 && errno != EINTR)
+		if (n >= 0)
+			len += (size_t)n;
+		else if (errno == EINTR)
+			n = 1; /* and once more */
+		else
 			err = -errno;
-		len += n > 0 ? (size_t)n : 0;
 	}
 	if (!err && len > FILE_MAX)
 		err = -EFBIG;

@@ -27,6 +27,7 @@
 struct given {
 	char *const *names;
 	const int *fds;
+	int *numbers; /* of the names; negative: it is none of ours */
 	bool *used;
 	size_t n;
 };
@@ -45,7 +46,7 @@ static size_t find_number(const struct given *given, int number)
 {
 	size_t i = 0;
 
-	while (i < given->n && (number < 0 || fd_store_number(given->names[i]) != number))
+	while (i < given->n && (number < 0 || given->numbers[i] != number))
 		i++;
 	return i;
 }
@@ -231,6 +232,7 @@ struct estate *fd_given_sort(char *const *names, const int *fds, size_t n)
 	struct given given = {
 		.names = names,
 		.fds = fds,
+		.numbers = calloc(n + 1, sizeof(*given.numbers)),
 		.used = calloc(n + 1, sizeof(*given.used)),
 		.n = n,
 	};
@@ -239,7 +241,9 @@ struct estate *fd_given_sort(char *const *names, const int *fds, size_t n)
 	struct estate *estate = NULL;
 	bool ok = false;
 
-	if (given.used) {
+	if (given.used && given.numbers) {
+		for (size_t i = 0; i < n; i++)
+			given.numbers[i] = fd_store_number(names[i]);
 		chosen = choose(&given);
 		ok = describe(&given, chosen.estate ? chosen.at : n, &all, &which);
 		estate = chosen.estate ? chosen.estate : estate_new();
@@ -254,6 +258,7 @@ struct estate *fd_given_sort(char *const *names, const int *fds, size_t n)
 	}
 	free(all);
 	free(which);
+	free(given.numbers);
 	free(given.used);
 	return estate;
 }

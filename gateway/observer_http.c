@@ -365,5 +365,6 @@ void observer_http_add(
 		observer_http_note(http, OBSERVER_HTTP_REFUSED, peer, now_ms);
 	else
 		observer_http_note(http, OBSERVER_HTTP_STARVED, NULL, now_ms);
-	forget(http, one);
+	if (one->fd >= 0) /* or MHD has told of its end already */
+		forget(http, one);
 }

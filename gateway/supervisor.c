@@ -157,7 +157,9 @@ static void look_if_ready(struct supervisor *supervisor)
 		if (!supervisor->workers[i].ready)
 			return;
 	if (supervisor->state == STARTING) {
-		if (!supervisor->hold.wanted || supervisor->holder.ready)
+		/* One that dies is tried again and again; meanwhile clients are let in at once. */
+		if (!supervisor->hold.wanted || supervisor->holder.ready ||
+			supervisor->holder.deaths > 0)
 			announce_ready(supervisor);
 	} else if (supervisor->state == RUNNING) {
 		log_info("all %zu workers are up again", supervisor->n_workers);
@@ -228,16 +230,16 @@ static void holder_died(struct supervisor *supervisor, int status)
 
 	hold_keeper_gone(&supervisor->hold);
 	child_close_channel(holder);
+	holder->deaths++;
 	if (status != 0 && !unavailable)
 		child_log_death(holder, "the holder", status);
 	holder->pid = 0;
-	if (unavailable) { /* it has said why, and nothing will change that */
+	if (unavailable) /* it has said why, and nothing will change that */
 		holder->ready = true;
-		if (supervisor->state == STARTING)
-			look_if_ready(supervisor);
-	} else if (supervisor->state == STARTING || supervisor->state == RUNNING) {
+	else if (supervisor->state == STARTING || supervisor->state == RUNNING)
 		child_replace(holder);
-	}
+	if (supervisor->state == STARTING)
+		look_if_ready(supervisor);
 }
 
 static void worker_died(struct supervisor *supervisor, struct child *child, int status)

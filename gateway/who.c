@@ -359,7 +359,7 @@ void who_bury(struct who *who, size_t worker, uint64_t now_us)
 	}
 }
 
-/* The slot as one writer has left it; false: it is being written all the time. */
+/* The slot as one writer has left it; false: none has yet, or it is being written all the time. */
 static bool read_slot(const struct who *who, size_t worker, size_t i, struct slot *ret,
 	uint8_t ret_id[WHO_ID_MAX])
 {
@@ -368,6 +368,8 @@ static bool read_slot(const struct who *who, size_t worker, size_t i, struct slo
 	for (unsigned tries = 0; tries < READ_TRIES; tries++) {
 		uint32_t before = __atomic_load_n(&slot->sequence, __ATOMIC_ACQUIRE);
 
+		if (before == 0)
+			return false; /* it was taken, but never written */
 		if (before % 2 != 0)
 			continue;
 		memcpy(ret, slot, sizeof(*ret));
