@@ -10,6 +10,22 @@
 #include "grow.h"
 #include "log.h"
 
+/*
+ * The functions of config.h that are about the whole, about listeners and pools, and about words;
+ * addresses, names of servers and TLVs have files of their own (config_address, config_name,
+ * config_tlvs).
+ *
+ * A default stands where its struct is made: config_new(), config_add_listener(),
+ * config_add_pool(), and what depends on the protocol in config_set_protocol(). So a file and a
+ * command line that say nothing mean the same. What is an argument here (a backend's weight, a
+ * name's addresses) is the caller's.
+ *
+ * A reason is a static sentence without the value: whoever calls knows the place and the value, and
+ * puts both in front of it.
+ *
+ * Whatever a struct points to is in config_free(), also of a configuration that is half built.
+ */
+/* By enum identity. */
 static const char *const identity_names[] = { "proxy-v2", "proxy-v1", "none", "transparent",
 	"refuse", "proxy-v2-first" };
 static_assert(
@@ -23,6 +39,11 @@ static const struct config_timeouts default_timeouts = {
 	.unanswered_ms = 10 * 1000,
 };
 
+/*
+ * Of UDP, where each session takes a source port. One source address has some 28,000 of these
+ * (ip_local_port_range as the kernel has it): "max" is beyond that, and a bound where there are
+ * several sources; what one client may have is below it, so that no client alone takes all.
+ */
 static const struct config_limits default_sessions = {
 	.max = 32768,
 	.max_per_client = 24576,
@@ -114,6 +135,10 @@ void config_free(struct config *config)
 
 /* ---- listeners and pools ---- */
 
+/*
+ * Names stand unquoted in log lines, and between blanks in what one image leaves to the next
+ * (estate.h): hence neither blanks nor anything that a terminal would obey.
+ */
 static int check_name(const char *name, const char **ret_reason)
 {
 	size_t len = strlen(name);
@@ -166,7 +191,7 @@ int config_add_listener(struct config *config, const char *name,
 		.accept_proxy = { .timeout_ms = 3 * 1000 },
 		.header_max = CONFIG_HEADER_MAX,
 		.timeouts = default_timeouts,
-		.backlog = 4096,
+		.backlog = 4096, /* the kernel's own somaxconn, to which more would be cut */
 	};
 	config->n_listeners++;
 	*ret_listener = listener;
@@ -232,6 +257,7 @@ int config_add_pool(struct config *config, const char *name, struct config_pool 
 	return 0;
 }
 
+/* Of a listener that refuses IPv6 clients only those of IPv4 ever get to the servers. */
 enum identity config_pool_identity(const struct config *config, size_t pool)
 {
 	for (size_t i = 0; i < config->n_listeners; i++)
@@ -254,7 +280,7 @@ int config_find_pool(const struct config *config, const char *name, size_t *ret_
 
 /* ---- words ---- */
 
-/* The word's index, or -EINVAL. */
+/* The word's index, or -EINVAL. Words stand in the order of their enum, so that is the value. */
 static int find_word(const char *const *words, size_t n, const char *text)
 {
 	for (size_t i = 0; i < n; i++)
@@ -413,6 +439,7 @@ int config_parse_workers(const char *text, uint32_t *ret_workers, const char **r
 	return 0;
 }
 
+/* text NULL: there is none any more. Without memory all stays as it was. */
 static int replace_string(char **string, const char *text)
 {
 	char *copy = text ? strdup(text) : NULL;

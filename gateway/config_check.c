@@ -5,6 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/*
+ * Options stand in any order, so each is read by itself first, and what does not go together is
+ * found at the end, when all are known (check_belonging(), check_ports()).
+ */
 static int refuse(struct config_tree *tree, cfg_t *cfg, const char *name, const char *reason)
 {
 	return config_tree_refused(tree, config_tree_line_of(tree, cfg, name), -EINVAL, name,
@@ -23,7 +27,10 @@ static int walk_text(struct config_tree *tree, cfg_t *cfg, const char *name, cha
 	return *ret_text ? 0 : -ENOMEM;
 }
 
-/* What goes into the first lines of an HTTP request. */
+/*
+ * What goes into the first lines of an HTTP request, just as it is: a blank or the end of a line
+ * within it would make another request of it.
+ */
 static int walk_token(struct config_tree *tree, cfg_t *cfg, const char *name, char **ret_text)
 {
 	const char *text = config_tree_text_of(cfg, name);
@@ -78,6 +85,7 @@ static int check_belonging(struct config_tree *tree, const struct config_check *
 	return 0;
 }
 
+/* "*" is the port that the client connected to, and a check has no client. */
 static int check_ports(struct config_tree *tree, const struct config_pool *pool, cfg_t *cfg)
 {
 	for (size_t i = 0; i < pool->n_backends && pool->check.port == 0; i++)
@@ -88,6 +96,7 @@ static int check_ports(struct config_tree *tree, const struct config_pool *pool,
 	return 0;
 }
 
+/* Without a timeout of its own a check may take as long as it is until the next one. */
 static int walk_times(struct config_tree *tree, struct config_check *check, cfg_t *cfg)
 {
 	static const struct config_tree_range range = { 100, 3600000, "100ms to 1h" };
@@ -103,6 +112,7 @@ static int walk_times(struct config_tree *tree, struct config_check *check, cfg_
 	return err;
 }
 
+/* NULL is CONFIG_CHECK_HEADER_AUTO, which is had by not writing the option. */
 static int walk_way(struct config_tree *tree, struct config_check *check, cfg_t *cfg)
 {
 	static const char *const headers[] = { NULL, "local", "proxy", "none" };
@@ -125,6 +135,7 @@ static int walk_way(struct config_tree *tree, struct config_check *check, cfg_t 
 	return 0;
 }
 
+/* NULL is CONFIG_CHECK_NONE, which is had by not writing the section. */
 int config_check_walk(struct config_tree *tree, struct config_pool *pool, cfg_t *cfg)
 {
 	static const char *const types[] = { NULL, "tcp", "http", "send-expect", "udp" };

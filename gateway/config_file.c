@@ -32,6 +32,7 @@
  * Sections of their own (check, limits, hold, ...) are walked by modules of their own, config_*.c,
  * with the same tree, so that this file stays a table of contents.
  */
+/* It is read whole before anything is known of it, and a path may be that of a device. */
 #define FILE_MAX ((size_t)1024 * 1024)
 
 struct parse {
@@ -58,6 +59,10 @@ static int refused_nth(struct parse *parse, cfg_t *cfg, const char *name, unsign
 
 /* ---- walking: sections ---- */
 
+/*
+ * A name adds several backends, one for each address that it may have: what the section says holds
+ * for all of them.
+ */
 static int walk_backend(struct parse *parse, struct config_pool *pool, cfg_t *cfg)
 {
 	int line = config_scan_line(&parse->tree->scan, "backend", parse->seen_backends++);
@@ -208,6 +213,7 @@ static int walk_timeouts(struct parse *parse, cfg_t *cfg, struct config_timeouts
 	return err;
 }
 
+/* "*:80" is two binds, each of which must be able to name servers where destinations do. */
 static int add_bind(struct parse *parse, struct config_listener *listener, const char *text,
 	const char **ret_reason)
 {
@@ -401,6 +407,7 @@ static int walk_listener(struct parse *parse, cfg_t *cfg, int line)
 	if (err)
 		return config_tree_refused(
 			parse->tree, line, err, "listener", cfg_title(cfg), reason);
+	/* Said before anything else that is missing. */
 	if (cfg_size(cfg, "bind") == 0)
 		return walk_binds(parse, listener, cfg, line);
 	err = walk_protocol(parse, listener, cfg);
@@ -432,7 +439,7 @@ static int walk_listener(struct parse *parse, cfg_t *cfg, int line)
 
 typedef int add_address(struct config_network *network, const char *text, const char **ret_reason);
 
-/* A list of addresses, and the interface that has them. */
+/* A list of addresses, and the interface that has them, which is known by now ("": it is not). */
 static int walk_addresses(
 	struct parse *parse, cfg_t *cfg, const char *name, const char *interface, add_address *add)
 {
@@ -521,6 +528,7 @@ static int walk_network(struct parse *parse, cfg_t *cfg)
 
 	network->given = true;
 	err = walk_interface(parse, cfg, "interface", network->interface);
+	/* Unless it is named, which is looked at next. */
 	memcpy(network->source_interface, network->interface, IF_NAMESIZE);
 	if (!err)
 		err = walk_interface(parse, cfg, "source-interface", network->source_interface);
@@ -563,6 +571,7 @@ static int walk_log(struct parse *parse, cfg_t *cfg)
 	return err ? refused(parse, cfg, "access-log", err, reason) : 0;
 }
 
+/* As they are written: links are not followed. */
 static bool is_same_path(const char *a, const char *b)
 {
 	size_t a_len = strlen(a), b_len = strlen(b);
@@ -803,6 +812,7 @@ int config_file_load(const char *path, struct config **ret_config, char error[CO
 	return err;
 }
 
+/* Nothing is judged here: a file with mistakes can be kept, too, and is refused when it is read. */
 int config_file_snapshot(const char *path, bool waits, int *ret_fd, char error[CONFIG_ERROR_MAX])
 {
 	char *text = NULL;
@@ -824,6 +834,7 @@ int config_file_snapshot(const char *path, bool waits, int *ret_fd, char error[C
 	return 0;
 }
 
+/* Its offset is where it was written or read to last, maybe by another process. */
 int config_file_load_snapshot(
 	const char *path, int fd, struct config **ret_config, char error[CONFIG_ERROR_MAX])
 {

@@ -8,6 +8,7 @@
 #include "grow.h"
 #include "prefix_rules.h"
 
+/* least: of "max"; of all others 0, for no limit, will do. */
 static int walk_numbers(
 	struct config_tree *tree, struct config_limits *limits, cfg_t *cfg, uint32_t least)
 {
@@ -31,6 +32,10 @@ static int walk_numbers(
 	return err;
 }
 
+/*
+ * No UDP listener is without a limit: a session costs its client one datagram, which may be forged,
+ * and us a socket and a port. So 0 is none here.
+ */
 static int walk_sessions(struct config_tree *tree, struct config_limits *limits, cfg_t *cfg)
 {
 	const char *text = config_tree_text_of(cfg, "when-full"), *reason = NULL;

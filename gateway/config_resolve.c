@@ -61,6 +61,10 @@ static int walk_hold(struct config_tree *tree, struct config_resolve *resolve, c
 	return 0;
 }
 
+/*
+ * The two intervals are compared when both are read: only one may have been written, and the other
+ * be its default.
+ */
 int config_resolve_walk(struct config_tree *tree, struct config *config, cfg_t *cfg)
 {
 	static const struct config_tree_range interval = { 100, 86400000, "100ms to 1d" };

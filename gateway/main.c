@@ -13,6 +13,24 @@
 #include "successor.h"
 #include "supervisor.h"
 
+/*
+ * sixgated: the process that becomes the supervisor.
+ *
+ * The order of what comes first:
+ *
+ *  1. descriptors 0 to 2, before any file or socket could become one of them;
+ *  2. what the image before has left in the environment and in descriptors: it takes both out of
+ *     the way of whatever reads the environment or opens something;
+ *  3. what a service manager gives, if there was no image before in this process. If that cannot be
+ *     used, it is said, and the gateway starts without;
+ *  4. the command line, and by it the configuration, out of the snapshot that the image before has
+ *     made, if there is one.
+ *
+ * Behind 2 there may be clients that the image before has left to us, so a configuration that is
+ * wrong must not simply end the process, unless it is only a trial: successor_go_back() makes it
+ * the image before again, and comes back only if there is none. Later the supervisor does that
+ * itself.
+ */
 static int run(const struct options *options, char **argv,
 	const struct succession_inheritance *inheritance)
 {

@@ -7,6 +7,20 @@
 #include <string.h>
 #include <unistd.h>
 
+/*
+ * Theory of operation
+ *
+ * A command line makes the same configuration as a file with one listener, "listen", and one pool,
+ * "backends", by the same functions of config.h. Both are there from the start, so that options may
+ * come in any order; if a file is named after all, its configuration takes their place as a whole.
+ * That nothing was said beside it is known by "other".
+ *
+ * A file is always read by way of a snapshot, which stays open: a later reload that must come back
+ * to this image gives it the same text (config_file.h).
+ *
+ * getopt_long() is told to say nothing (":"), as its own sentences name neither the remedy nor
+ * always the word that was meant.
+ */
 enum option_id {
 	OPTION_CONFIG = 1,
 	OPTION_CHECK,
@@ -185,6 +199,7 @@ static int load_file(struct command *command)
 	return 0;
 }
 
+/* Last of all: it depends on the binds. What is wrong may be the fault of either option. */
 static int settle_identity(struct command *command)
 {
 	struct config_listener *listener = command->listener;
@@ -243,7 +258,8 @@ static int parse_words(
 {
 	int id, err = 0;
 
-	optind = 0; /* starts over: tests call this more than once */
+	/* Starts over, as tests call this more than once; glibc takes 0 for that, and not 1. */
+	optind = 0;
 	while (!err && (id = getopt_long(argc, argv, ":", long_options, NULL)) != -1) {
 		if (id == '?' || id == ':')
 			return unknown(command, id, argv);
