@@ -5,6 +5,13 @@
 
 #include "shared_map.h"
 
+/*
+ * Each generation has its own; what goes on from image to image is bequeathed by orders.h.
+ *
+ * refused_ms is written before until_ms, and read after it: whoever sees that a listener is drained
+ * sees from when on it refuses, too, and not the 0 of before, by which it would turn away at once
+ * those who are on their way.
+ */
 /* The gateway's word is behind the listeners. */
 static size_t size_of(size_t n_listeners)
 {

@@ -8,6 +8,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+/*
+ * JSON, as two releases have to read each other, and a person may have to read it, too: a member
+ * that nobody knows does no harm, and one that is not there is none. It is read with suspicion all
+ * the same: a number that is believed to be a descriptor will be closed one day.
+ */
 struct estate {
 	json_t *fds;	 /* object: name to number */
 	json_t *numbers; /* object */
@@ -157,6 +162,10 @@ void estate_renumber(struct estate *estate, estate_find *find, void *userdata)
 	}
 }
 
+/*
+ * A descriptor that cannot be copied is forgotten by estate_renumber(), so whatever the copy still
+ * names is a copy, and may be closed.
+ */
 static int copy_one(void *userdata, int fd)
 {
 	int *failed = userdata, copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
@@ -213,6 +222,7 @@ static bool all_are(json_t *object, json_type type)
 	return true;
 }
 
+/* Numbers that an int can hold, and no negative one, which means "none" to those who take it. */
 static bool are_descriptors(json_t *object)
 {
 	const char *name;
@@ -226,7 +236,7 @@ static bool are_descriptors(json_t *object)
 	return true;
 }
 
-/* The member, or an empty object in its place. */
+/* The member, or an empty object in its place: a new reference. */
 static json_t *member(json_t *root, const char *name)
 {
 	json_t *found = json_object_get(root, name);

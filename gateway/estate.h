@@ -5,6 +5,10 @@
  * It travels as JSON in an anonymous file. The one who reads it may be of another release: what is
  * not known is passed over, what is missing is as if there were none. Names of descriptors and
  * their meaning are the supervisor's business; here they are text of at most ESTATE_NAME_MAX bytes.
+ *
+ * A descriptor is only a number here: an estate owns none, and closes them when it is told to
+ * (estate_close_rest()) or where it has copied them itself (estate_copy()). There are three kinds
+ * of things, fds, numbers and texts, each with names of its own.
  */
 #pragma once
 
@@ -13,6 +17,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* Another one is not read at all; new names, not a new version, are how things are added. */
 #define ESTATE_VERSION	1
 #define ESTATE_NAME_MAX 200U
 #define ESTATE_SIZE_MAX (16U * 1024U * 1024U)
@@ -25,8 +30,9 @@ struct estate *estate_new(void);
 void estate_free(struct estate *estate);
 
 /*
- * Adds; each name once. 0, -ENOMEM, or -EINVAL for a name that is too long, empty, not UTF-8 or
- * there already.
+ * Adds; each name once within its kind. 0, -ENOMEM, or -EINVAL for a name that is too long, empty,
+ * not UTF-8 or there already. jansson does not say which it was: want of memory for the member
+ * itself is -EINVAL, too, and a text that is not UTF-8 is -ENOMEM.
  */
 int estate_add_fd(struct estate *estate, const char *name, int fd);
 int estate_add_number(struct estate *estate, const char *name, int64_t value);
@@ -40,13 +46,19 @@ int estate_get_number(const struct estate *estate, const char *name, int64_t *re
 /* NULL: there is none. It is the estate's. */
 const char *estate_get_text(const struct estate *estate, const char *name);
 
-/* Every descriptor that nobody has taken, by turns; not to be mixed with adding and taking. */
+/*
+ * Every descriptor that nobody has taken, by turns; not to be mixed with adding and taking. Names
+ * are the estate's.
+ */
 typedef void estate_each_fd(void *userdata, const char *name, int fd);
 void estate_for_each_fd(const struct estate *estate, estate_each_fd *each, void *userdata);
 typedef void estate_each_number(void *userdata, const char *name, int64_t value);
 void estate_for_each_number(const struct estate *estate, estate_each_number *each, void *userdata);
 
-/* The same with descriptors of its own. 0, or a negative errno. */
+/*
+ * The same with descriptors of its own (F_DUPFD_CLOEXEC), which are open until somebody closes
+ * them: estate_free() does not. 0, or a negative errno, and then no copy is left open.
+ */
 int estate_copy(const struct estate *estate, struct estate **ret_copy);
 
 /* Closes those descriptors that nobody has taken. */
@@ -57,7 +69,11 @@ int estate_encode(const struct estate *estate, char **ret_text);
 /* 0; -ENOMEM; -EPROTONOSUPPORT: of another version; -EBADMSG: not an estate. */
 int estate_decode(const char *text, size_t len, struct estate **ret_estate);
 
-/* Into a new anonymous file, and from one. 0 or a negative errno. */
+/*
+ * Into a new anonymous file (close-on-exec, the caller's), and from one, which is read from its
+ * beginning and stays open. 0 or a negative errno; of an empty file, or one that is larger than
+ * ESTATE_SIZE_MAX, -EBADMSG.
+ */
 int estate_save(const struct estate *estate, int *ret_fd);
 int estate_load(int fd, struct estate **ret_estate);
 

@@ -25,9 +25,9 @@
 struct order {
 	size_t pool;
 	struct sockaddr_any addr;
-	uint64_t drained_ms; /* as in pool_state.h */
+	uint64_t drained_ms; /* as in pool_state.h; DRAIN_NONE: nothing is ordered */
 	bool weighs;	     /* the next two are ordered */
-	uint32_t configured; /* what the configuration said */
+	uint32_t configured; /* what the configuration said then; another one now: that holds */
 	uint32_t weight;
 };
 
@@ -53,6 +53,7 @@ static uint32_t configured(const struct orders *orders, size_t pool, size_t back
 	return orders->config->pools[pool].backends[backend].weight;
 }
 
+/* What is in force for whoever has this place now: what was ordered, or what is configured. */
 static void apply(struct orders *orders, size_t pool, size_t backend)
 {
 	uint32_t weight = configured(orders, pool, backend);
@@ -228,7 +229,10 @@ static int find_pool(const struct config *config, const char *name, size_t len, 
 	return -ENOENT;
 }
 
-/* "POOL ADDRESS:PORT", the latter of a backend on the client's port with port 0. */
+/*
+ * "POOL ADDRESS:PORT", the latter of a backend on the client's port with port 0, which is no port
+ * that sockaddr_parse() takes.
+ */
 static int parse_name(
 	const struct config *config, const char *name, size_t *ret_pool, struct sockaddr_any *ret)
 {

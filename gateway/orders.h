@@ -32,16 +32,15 @@ void orders_free(struct orders *orders);
 
 /*
  * This weight, 0 to CONFIG_WEIGHT_MAX, instead of the configuration's for the pool's backend, at
- * once. 0; -ENOENT: the pool
- * has no such backend now; -ENOSPC: there are ORDERS_MAX; -ENOMEM.
+ * once. 0; -ENOENT: the pool has no such backend now; -ENOSPC: there are ORDERS_MAX; -ENOMEM.
  */
 int orders_set_weight(struct orders *orders, size_t pool, size_t backend, uint32_t weight);
 /* The configuration's again. The same. */
 int orders_unset_weight(struct orders *orders, size_t pool, size_t backend);
 
 /*
- * The backend gets no new clients, and its flows may go on until then; DRAIN_NONE: all is as
- * before. The same.
+ * The backend gets no new clients, and its flows may go on until then, by the monotonic clock in
+ * ms; DRAIN_NO_DEADLINE: as long as they like; DRAIN_NONE: all is as before. The same.
  */
 int orders_drain_backend(struct orders *orders, size_t pool, size_t backend, uint64_t until_ms);
 /*
@@ -53,8 +52,9 @@ void orders_drain_listener(
 
 /*
  * For the next image. An order goes on there unless what it is about is gone, or the configuration
- * says another weight than it did when the order was given: then that one holds. Takes NULL. 0 or a
- * negative errno.
+ * says another weight than it did when the order was given: then that one holds. A listener's drain
+ * refuses its clients from the start there. bequeath takes NULL. Inheriting is done once, before
+ * there are workers. 0 or a negative errno; what was taken over before stays in force.
  */
 int orders_bequeath(const struct orders *orders, struct estate *estate);
 int orders_inherit(struct orders *orders, const struct estate *estate);
