@@ -19,6 +19,13 @@
  * The relay touches no shared memory while it moves bytes. What a flow has moved is added to the
  * worker's counters now and then (flow_meter.h), and the rest when it ends; "counted" says how much
  * of it they have.
+ *
+ * What a flow has taken (a place within the limits, a backend's count, an entry of who) is given
+ * back where it ends, here and nowhere else, however it ends; what it has opened (sockets, streams)
+ * is the data path's, and closed before.
+ *
+ * Times within a flow are of the monotonic clock, which all processes and images share; the wall
+ * clock is only looked at for what people read: the record, and who.
  */
 static_assert(STATS_ENDED_ERROR - STATS_ENDED_CLOSED == ACCESS_LOG_ERROR - ACCESS_LOG_CLOSED,
 	"a counter for each way to end, in the same order");
@@ -137,11 +144,13 @@ static void flow_record(const struct flow_table *table, const struct flow *flow,
 	}
 	if (record.connected)
 		record.connect_us = flow->connected_us - flow->accepted_us;
+	/* By name: the reader is another process, maybe of another configuration. */
 	snprintf(record.listener, sizeof(record.listener), "%s", flow->listener->name);
 	ring_send(
 		table->ring, table->ring_wake_fd, ACCESS_LOG_RING_RECORD, &record, sizeof(record));
 }
 
+/* Whoever had this source until now has it no more. Harmless for a flow without an entry. */
 static void flow_leave(struct flow_table *table, struct flow *flow)
 {
 	if (flow->who)
@@ -149,6 +158,7 @@ static void flow_leave(struct flow_table *table, struct flow *flow)
 	flow->who = 0;
 }
 
+/* An earlier attempt had another source: its entry ends here. */
 static void set_out(struct flow_table *table, struct flow *flow, uint64_t age_us, uint64_t now_us)
 {
 	uint8_t id[ACCESS_LOG_UNIQUE_ID_MAX];
@@ -200,6 +210,7 @@ void flow_set_out(struct flow_table *table, struct flow *flow)
 	set_out(table, flow, 0, clock_wall_us());
 }
 
+/* When it began is known by the monotonic clock only; the wall clock may have been set since. */
 void flow_keep_out(struct flow_table *table, struct flow *flow)
 {
 	set_out(table, flow, clock_monotonic_us() - flow->accepted_us, clock_wall_us());
@@ -300,6 +311,7 @@ static void retire(struct flow_table *table, struct flow *flow)
 	flow->state = FLOW_DEAD;
 }
 
+/* Never below 0: what an earlier image says it has counted is only believed. */
 static uint64_t not_counted(uint64_t bytes, uint64_t counted)
 {
 	return bytes > counted ? bytes - counted : 0;

@@ -44,8 +44,8 @@ struct flow_side {
 	struct stream_end end;
 	struct stream stream; /* what is read from this side */
 	uint64_t acked;	      /* bytes that the peer had acknowledged when last looked at */
-	bool fin_sent;
-	bool stalled; /* the peer lives but keeps its window shut */
+	bool fin_sent;	      /* to this side: the other one's end of stream was passed on */
+	bool stalled;	      /* the peer lives but keeps its window shut */
 };
 
 struct udp_listener;
@@ -132,6 +132,10 @@ struct flow {
 	bool guarded;	   /* keepalive is on */
 };
 
+/*
+ * A worker's; one thread. What follows "stats" is filled in by the worker between flow_table_init()
+ * and the first flow, and must outlive the table.
+ */
 struct flow_table {
 	struct slab slab;
 	size_t n_sessions; /* of the live flows: UDP ones */
@@ -150,9 +154,10 @@ struct flow_table {
 	struct measures_writer measures;
 };
 
-/* limit: flows at a time. */
+/* limit: flows at a time. Everything else is as if it were not there: no ring, no limits. */
 void flow_table_init(
 	struct flow_table *table, struct loop *loop, struct stats *stats, size_t limit);
+/* When no flow is live, and the dead have been reaped. */
 void flow_table_destroy(struct flow_table *table);
 
 /*
@@ -161,7 +166,11 @@ void flow_table_destroy(struct flow_table *table);
  */
 struct flow *flow_new(struct flow_table *table, const struct config_listener *listener);
 
-/* Live flows; and how many descriptors they may hold. */
+/*
+ * Live flows; and how many descriptors they may hold. Those that have ended count until
+ * flow_table_reap(), as their memory is not to be had before; a session then counts as a
+ * connection, which is too much and never too little.
+ */
 size_t flow_table_live(const struct flow_table *table);
 size_t flow_table_descriptors(const struct flow_table *table);
 
@@ -177,7 +186,10 @@ static inline bool flow_is_session(const struct flow *flow)
 void flow_end(struct flow_table *table, struct flow *flow, enum access_log_end end,
 	enum access_log_by by);
 
-/* Adds to the counters what has moved since it was last done. */
+/*
+ * Adds to the counters what has moved since it was last done. Of a live flow only within the gate
+ * of stats.h.
+ */
 void flow_count(struct flow_table *table, struct flow *flow);
 
 /* As flow_end(), without a count or a record: the client goes on by another way. */
@@ -189,8 +201,8 @@ void flow_set_out(struct flow_table *table, struct flow *flow);
 void flow_keep_out(struct flow_table *table, struct flow *flow);
 
 /*
- * Takes a place for a flow that has had one in another process, whatever the limits say. listener:
- * the index of its listener.
+ * Takes a place for a flow that has had one in another process, whatever the limits say; of its
+ * client only if the table of clients has room. listener: the index of its listener.
  */
 void flow_keep_place(struct flow_table *table, struct flow *flow, size_t listener);
 /*

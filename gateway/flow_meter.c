@@ -9,10 +9,13 @@
  * tens of microseconds. The next turn begins TURN_MS after the end of this one.
  *
  * While the gate is closed (stats.h), nothing is counted: the next image has been told all sums,
- * and the flows carry to it how much of them is in those.
+ * and the flows carry to it how much of them is in those. The turn is given up then, as a new one
+ * begins anyway should the gate open again.
+ *
+ * That the list is turned round while it is counted means that its order says nothing about age.
  */
 #define TURN_MS 250U
-#define STEP_MS 16U
+#define STEP_MS 16U /* between parts of a turn: others have their events meanwhile */
 #define AT_ONCE 512U
 
 static void count_some(struct flow_meter *meter)
@@ -22,6 +25,7 @@ static void count_some(struct flow_meter *meter)
 	for (unsigned i = 0; i < AT_ONCE && meter->left > 0; i++) {
 		struct list_node *node = list_pop(live);
 
+		/* "left" may be too large: it counts flows that end, and memory of the dead. */
 		if (!node) {
 			meter->left = 0;
 			return;

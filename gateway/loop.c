@@ -13,6 +13,9 @@
  * Events come before deadlines, so that what arrived in time counts as in time. A callback may
  * remove any source, but another event of the same batch may still name it; its memory must stay
  * until the batch is over.
+ *
+ * How long to wait is worked out by the time of the last wake-up: a deadline may so be late by as
+ * long as the batch before it took, which saves a look at the clock for every wait.
  */
 /* Enough to spread the cost of a wait; few enough that deadlines are not late. */
 #define BATCH 256

@@ -43,6 +43,7 @@ static struct pipe_pool_pipe *pipe_make(void)
 	if (pipe2(fds, O_NONBLOCK | O_CLOEXEC) < 0)
 		return NULL;
 	(void)fcntl(fds[1], F_SETPIPE_SZ, (int)PIPE_POOL_SIZE);
+	/* What was granted may be less, without anybody being told no: pipe_wrap() looks. */
 	pipe = pipe_wrap(fds[0], fds[1]);
 	if (!pipe) {
 		close(fds[0]);

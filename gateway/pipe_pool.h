@@ -3,6 +3,9 @@
  *
  * Pipes are made when first needed, up to a limit, and are only given back empty. Where the kernel
  * grants less room than asked for (pipe-user-pages-soft), the pipe is used as it is.
+ *
+ * Whose pipe it is: the pool's while it is free, the stream's from get or adopt to put or discard.
+ * Nothing here waits or fails loudly: who gets no pipe copies.
  */
 #pragma once
 

@@ -117,6 +117,7 @@ static ssize_t end_send(
 	} while (n < 0 && errno == EINTR);
 	if (n == (ssize_t)len)
 		return n;
+	/* Less than all, or nothing, is a full send buffer: the event of room in it will come. */
 	if (n < 0 && errno != EAGAIN) {
 		*ret_error = errno;
 		return -1;
@@ -284,6 +285,7 @@ static enum stream_status peek_once(struct stream_pool *pool, struct stream *str
 		return STREAM_TO_ERROR;
 	stats_add(pool->stats, STATS_BUFFER_MISSES, 1);
 	stream->bytes += sent;
+	/* With MSG_TRUNC TCP throws away without copying, tcp(7); scratch is not written to. */
 	if (sent > 0 && recv(from->fd, pool->scratch, (size_t)sent, MSG_TRUNC) != sent) {
 		*ret_error = EIO; /* it was there a moment ago; to go on would send it twice */
 		return STREAM_FROM_ERROR;
@@ -308,7 +310,13 @@ static enum stream_status copy_once(struct stream_pool *pool, struct stream *str
 	return status == STREAM_DRY ? STREAM_YIELD : status;
 }
 
-/* One turn of the pipe. STREAM_YIELD: go on. */
+/*
+ * One turn of the pipe. STREAM_YIELD: go on.
+ *
+ * The pipe is empty here, as pump_once() has flushed, so EAGAIN can only mean the socket. That less
+ * came than the pipe has room for says nothing: it holds so many pieces, however small, and a
+ * segment is one or more. So the socket counts as readable until it says EAGAIN.
+ */
 static enum stream_status splice_once(
 	struct stream_pool *pool, struct stream *stream, struct stream_end *from, int *ret_error)
 {
@@ -365,6 +373,7 @@ enum stream_status stream_pump(struct stream_pool *pool, struct stream *stream,
 
 	for (int i = 0; i < ROUNDS && status == STREAM_YIELD; i++)
 		status = pump_once(pool, stream, from, to, ret_error);
+	/* Others may need it before this one has bytes again; it is had back without a call. */
 	if (stream->pipe && stream->pipe_len == 0)
 		pipe_release(pool, stream);
 	return status;
@@ -409,6 +418,7 @@ enum stream_status stream_open(struct stream_pool *pool, struct stream *stream,
 	return status == STREAM_DRY ? STREAM_YIELD : status;
 }
 
+/* Without a buffer for it the flow could not go on at all, so here a full pool is an error. */
 int stream_restore_held(
 	struct stream_pool *pool, struct stream *stream, const void *data, size_t len)
 {

@@ -6,6 +6,18 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+/*
+ * Why a backend's socket is as it is:
+ *
+ * - TCP_NODELAY: what a client sends is passed on as it comes; to wait for more is its own choice.
+ * - SO_OOBINLINE: urgent data stays in its place in the stream, where it can be copied.
+ * - SO_LINGER of 0: closing it, also by the death of this process, is a reset (tcp_pass.c).
+ * - TCP_QUICKACK off, where a header follows at once: it carries the handshake's last
+ *   acknowledgement.
+ *
+ * One that has the client's own address (transparent) cannot be made again, as that takes a right
+ * that only the supervisor has; so the same one serves all attempts.
+ */
 static int set_int(int fd, int level, int option, int value)
 {
 	return setsockopt(fd, level, option, &value, sizeof(value)) < 0 ? -errno : 0;
@@ -94,7 +106,10 @@ static int watch(struct loop *loop, struct flow *flow, uint32_t events)
 
 	if (getsockname(side->end.fd, &flow->source.sa, &len) < 0)
 		return -errno;
-	/* A connection from a port to itself succeeds, and is no backend. */
+	/*
+	 * A connection from a port to itself succeeds (RFC 793 calls it a simultaneous open), and
+	 * is no backend.
+	 */
 	if (sockaddr_equal(&flow->source, &flow->backend))
 		return -ECONNREFUSED;
 	return loop_add(loop, side->end.fd, events, &side->source);

@@ -86,6 +86,7 @@ static void flow_open(struct tcp_relay *relay, struct flow *flow)
 			return;
 		}
 	}
+	/* Below 0 a part of it is still held, which the buffer of a new socket makes rare. */
 	if (len > 0 && client->stream.bytes >= 0)
 		stats_add(relay->stats, STATS_HEADERS, 1);
 	flow->active_ms = relay->loop->now_ms;
@@ -120,6 +121,7 @@ static int attempt(struct tcp_relay *relay, struct flow *flow)
 	err = tcp_connect_start(relay->loop, flow, EVENTS);
 	if (err)
 		return err;
+	/* Behind connect(2), which has chosen the port. */
 	flow_set_out(relay->flows, flow);
 	loop_timer_set(relay->loop, &flow->timer, tcp_connect_attempt_deadline(flow));
 	return 0;
@@ -138,6 +140,7 @@ static void attempt_failed(struct tcp_relay *relay, struct flow *flow, int error
 			relay->loop->now_ms >= tcp_connect_total_deadline(flow))
 			break;
 		err = attempt(relay, flow);
+		/* There is no other: it ends by what the last one said. */
 		if (err == -ENOENT || err == -EUSERS)
 			break;
 		stats_add(relay->stats, STATS_RETRIED, 1);
@@ -266,6 +269,7 @@ static void on_connecting(
 {
 	int error = events & EPOLLERR ? tcp_connect_take_error(flow->side[id].end.fd) : 0;
 
+	/* Its bytes, and its end, are noted and wait: edge-triggered events come only once. */
 	if (id == FLOW_CLIENT) {
 		if (error)
 			finish(relay, flow, access_log_end_of_error(error), ACCESS_LOG_BY_CLIENT);

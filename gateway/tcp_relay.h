@@ -35,7 +35,7 @@ struct tcp_relay {
 	struct stream_pool streams;
 	struct tcp_hold hold;
 	size_t hold_room; /* flows that may still be begun for clients that are not there */
-	bool hold_ended;
+	bool hold_ended;  /* by tcp_relay_stop_holding(): hold_room stays 0 */
 	struct tcp_end ends;
 	struct tcp_pass pass;
 	struct log_limit left_out_log;
@@ -68,7 +68,8 @@ int tcp_relay_take(void *relay, const struct admission_listener *listener, int c
 
 /*
  * A relaying flow leaves for another process, which has been sent copies of its sockets and all
- * that is known of it: nothing is said on the wire.
+ * that is known of it: nothing is said on the wire, counted or recorded. The flow is FLOW_DEAD
+ * here.
  */
 void tcp_relay_release(struct tcp_relay *relay, struct flow *flow);
 /*

@@ -53,7 +53,7 @@
 #define PIPE_SHARE 16U
 #define PIPES_MAX  64U
 #define FDS_SPARE  8U
-#define FDS_MIN	   32U
+#define FDS_MIN	   32U /* for flows; with less a worker is not worth starting */
 /* 128 MiB: as many flows as this may have a stuck reader before others wait for a buffer. */
 #define BUFFERS_MAX    4096U
 #define STOCK_RETRY_MS 100U
@@ -91,6 +91,7 @@ struct worker {
 	bool ending;
 };
 
+/* Three too many, with ".", ".." and the folder's own descriptor: on the safe side. */
 static size_t count_open_fds(void)
 {
 	DIR *dir = opendir("/proc/self/fd");
@@ -305,7 +306,11 @@ static void kill_doomed(struct worker *worker)
 	}
 }
 
-/* The file is in memory: what is stored there is in it. */
+/*
+ * The file is in memory: what is stored there is in it. It is written to first, so that it is as
+ * long as what is mapped; a page beyond a file's end is a SIGBUS. The mapping stays when fd is
+ * closed.
+ */
 static void on_flows(struct worker *worker, int fd)
 {
 	const uint64_t live = flow_table_live(&worker->flows);
@@ -539,6 +544,7 @@ static int worker_loop(struct worker *worker)
 		tcp_relay_turns(&worker->relay);
 		go_on_leaving(worker);
 		flow_table_reap(&worker->flows);
+		/* Only now is the number of live flows right: the dead have counted until here. */
 		tell_flows(worker);
 		if (worker->draining && !takers_are_taking(&worker->takers) &&
 			flow_table_live(&worker->flows) == 0 && !udp_relay_busy(&worker->udp))
