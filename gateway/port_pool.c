@@ -22,6 +22,13 @@
  * The queue is ordered by the time of giving, so looking at its head is enough: if that has not
  * rested, nobody has, but for the late. A ring of n indices holds all ports, and each is in it once
  * at the most.
+ *
+ * n_late may be more than there are: one that has rested by the time it comes to the head, or is
+ * claimed again, is not counted down. Then a head is sent to the end that need not be, and rests
+ * longer than it has to, which does no harm.
+ *
+ * Unused ports come first, in an order that cannot be told from outside; a predecessor's follow,
+ * the longest rested first, and what it had in use when it died begins to rest now.
  */
 
 static void append(struct port_pool *pool, size_t index)

@@ -107,7 +107,7 @@ static void parse_ip(const struct cmsghdr *c, struct udp_message *message)
 			message->local.in = (struct sockaddr_in){ .sin_family = AF_INET,
 				.sin_addr = info.ipi_addr };
 		break;
-	case IP_TOS:
+	case IP_TOS: /* told in one byte, though it is said in an int */
 		message->traffic_class = *CMSG_DATA(c);
 		break;
 	case IP_TTL:
@@ -119,6 +119,7 @@ static void parse_ip(const struct cmsghdr *c, struct udp_message *message)
 	}
 }
 
+/* The kernel tells the size of a run's datagrams in an int, and wants it told in 16 bits. */
 static void parse(struct msghdr *header, size_t len, struct udp_message *message)
 {
 	uint8_t *data = message->data;
@@ -200,6 +201,7 @@ static size_t run_length(const struct udp_datagram *datagrams, size_t n, size_t 
 	return run;
 }
 
+/* Two at most. An empty piece is left out; an empty datagram without a header has none. */
 static size_t put_pieces(struct iovec *iov, const uint8_t *header, size_t header_len,
 	const struct udp_datagram *datagram)
 {
@@ -249,6 +251,7 @@ static int send_one(
 	return sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
+/* As many as go into what the stack has room for; the caller comes again for the rest. */
 static size_t send_singly(int fd, const uint8_t *header, size_t header_len,
 	const struct udp_datagram *datagrams, size_t n, int *ret_error)
 {
@@ -431,6 +434,10 @@ static void send_apart(struct udp_answers *answers, size_t i)
 	}
 }
 
+/*
+ * sendmmsg(2) tells an error only of the first message that it is given, and otherwise how many
+ * went: so after a short count it is given the rest, and if that fails, it is by the first of it.
+ */
 void udp_answers_send(struct udp_answers *answers)
 {
 	size_t done = 0;

@@ -52,7 +52,7 @@ struct udp_batch {
 	struct mmsghdr headers[UDP_BATCH_MAX];
 	struct iovec iov[UDP_BATCH_MAX];
 	struct sockaddr_any names[UDP_BATCH_MAX];
-	uint8_t (*control)[256];
+	uint8_t (*control)[256]; /* all that udp_batch_prepare_*() asks for is some 160 bytes */
 };
 
 /* 0 or -ENOMEM. */
@@ -89,10 +89,10 @@ struct udp_answers {
 	struct mmsghdr headers[UDP_BATCH_MAX];
 	struct iovec iov[UDP_BATCH_MAX];
 	struct sockaddr_any names[UDP_BATCH_MAX];
-	uint8_t (*control)[128];
-	uint16_t segments[UDP_BATCH_MAX];
+	uint8_t (*control)[128];	  /* a source, a traffic class and a segment size */
+	uint16_t segments[UDP_BATCH_MAX]; /* datagrams of each; above 1: a run */
 	size_t n;
-	int fd;
+	int fd;		       /* on which those n go out */
 	uint64_t sent, failed; /* datagrams, since last looked at */
 };
 

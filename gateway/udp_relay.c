@@ -26,11 +26,14 @@
  * quote: our header and the client's payload, of which the client's own packet is made again. The
  * kernel reports such an error also as the result of the next call, which then has done nothing and
  * is tried once more.
+ *
+ * All sockets are watched level-triggered: there is nothing to remember of one that was not emptied
+ * when others had their turn, and a batch mostly empties it anyway.
  */
 #define ROUNDS_MAX	 4 /* batches of one listener before others have their turn */
 #define STRETCH_MAX	 UDP_BATCH_RUN_MAX /* so that any message fits */
 #define DROPS_PERIOD_MS	 1000U
-#define NEWCOMERS_MAX	 512U
+#define NEWCOMERS_MAX	 512U  /* some 1 MiB */
 #define NEWCOMER_BYTES	 2048U /* larger ones are not put aside */
 #define NEWCOMERS_A_TURN 8U
 
@@ -180,6 +183,7 @@ static bool send_in_fragments(const struct flow *flow, const uint8_t *header, si
 	const struct udp_datagram *datagram)
 {
 	const int fragment = IP_PMTUDISC_DONT, whole = IP_PMTUDISC_DO;
+	/* Less the headers of IP and UDP; of IPv4 every link takes 68 bytes (RFC 791). */
 	size_t least = sockaddr_family(&flow->client) == AF_INET6 ? 1280 - 48 : 68 - 28;
 	int fd = flow->session.fd, error = 0;
 	bool sent;
@@ -251,7 +255,12 @@ static enum outcome not_taken(struct udp_relay *relay, struct flow *flow, const 
 	return DROPPED;
 }
 
-/* Sends datagrams with the same header. False: the session has ended. */
+/*
+ * Sends datagrams with the same header. False: the session has ended.
+ *
+ * "retried" is about the datagram that is next: the same error twice, with nothing sent in between,
+ * is its own and not that of an earlier one.
+ */
 static bool send_stretch(struct udp_relay *relay, struct flow *flow, const uint8_t *header,
 	size_t header_len, const struct udp_datagram *datagrams, size_t n)
 {
@@ -556,6 +565,7 @@ static void set_listeners(struct udp_relay *relay, struct udp_listener *listener
 		listener->owner = relay;
 		list_init(&listener->fresh);
 		list_init(&listener->confirmed);
+		/* What was dropped before us, others have counted. */
 		listener->drops = udp_batch_drops(listener->fd);
 	}
 }

@@ -29,7 +29,7 @@ struct udp_relay {
 	struct udp_newcomer
 		*newcomers; /* a ring of messages that wait for their session to begin */
 	size_t newcomers_head, n_newcomers;
-	size_t back_used; /* messages of back that wait in answers */
+	size_t back_used; /* messages of back that wait in answers; the next go behind them */
 	struct udp_answers answers;
 	struct udp_listener *listeners;
 	size_t n_listeners;
@@ -47,7 +47,10 @@ int udp_relay_init(struct udp_relay *relay, const struct udp_sessions *setup,
 
 /* Receives from now on. 0 or a negative errno. */
 int udp_relay_start(struct udp_relay *relay);
-/* Receives no more: what comes waits in the sockets, for another process. Sessions go on. */
+/*
+ * Receives no more: what comes waits in the sockets, for another process. Sessions go on. What was
+ * received already is passed on or dropped before it returns.
+ */
 void udp_relay_leave(struct udp_relay *relay);
 
 /* Ends what still lives. Takes a zeroed one. */

@@ -45,6 +45,7 @@
 
 /* ---- the end ---- */
 
+/* Silence for so long is the end; "unanswered" is never longer than "idle", whatever is written. */
 static uint64_t deadline(const struct udp_sessions *sessions, const struct flow *flow)
 {
 	const struct config_timeouts *timeouts = &flow->listener->timeouts;
@@ -82,6 +83,7 @@ void udp_session_end(struct udp_sessions *sessions, struct flow *flow, enum acce
 	flow_end(sessions->flows, flow, end, by);
 }
 
+/* Its port is not given back, as it is in use over there: in our shared memory it stays so. */
 void udp_session_release(struct udp_sessions *sessions, struct flow *flow)
 {
 	/* The other process's copy keeps the socket open, and with it the watch. */
@@ -220,6 +222,10 @@ static struct flow *take_flow(struct udp_sessions *sessions, struct udp_listener
 	return flow;
 }
 
+/*
+ * IP_PMTUDISC_DO: the kernel refuses what does not fit (EMSGSIZE), so that the client can be told.
+ * IP_PMTUDISC_DONT: it cuts whatever it gets, and sets no DF, so routers may cut as well.
+ */
 static int set_discovery(int fd, const struct config_listener *config)
 {
 	int discovery =
@@ -279,6 +285,7 @@ static int open_socket(
 		err = -errno;
 	if (!err && getsockname(session->fd, &flow->source.sa, &len) < 0)
 		err = -errno;
+	/* It would answer itself. */
 	if (!err && sockaddr_equal(&flow->source, &flow->backend))
 		err = -ECONNREFUSED;
 	if (!err)
@@ -377,6 +384,7 @@ static int make_header(struct udp_sessions *sessions, struct flow *flow)
 	return 0;
 }
 
+/* From what costs nothing to what costs most; the source is only known at the end (who.h). */
 static int fill(struct udp_sessions *sessions, struct udp_listener *listener, struct flow *flow)
 {
 	const struct config_listener *config = listener->config;
@@ -601,6 +609,7 @@ void udp_session_sent(struct udp_sessions *sessions, struct flow *flow)
 	struct udp_listener *listener;
 
 	flow->active_ms = now_ms;
+	/* Fresh ones are not moved, so that the first of them is the oldest, and not the idlest. */
 	if (!session->answered || (session->confirmed && now_ms < session->moved_ms + MOVE_MS))
 		return;
 	listener = session->at;
@@ -639,6 +648,7 @@ static void end_all(struct udp_sessions *sessions)
 	}
 }
 
+/* Deadlines have become nearer: timers that were set before would find that out too late. */
 void udp_sessions_drain(struct udp_sessions *sessions)
 {
 	struct list_node *node, *tmp;

@@ -98,12 +98,12 @@ void udp_session_refused(struct udp_sessions *sessions, struct flow *flow);
  * port stays in use, and the flow is FLOW_DEAD here.
  */
 void udp_session_release(struct udp_sessions *sessions, struct flow *flow);
+/* As flow->session.port_pool: its port is none of ours, and goes back to nobody at its end. */
+#define UDP_SESSION_NO_POOL UINT16_MAX
 /*
  * One that has come from another process: made by flow_new() for its listener, with its socket,
  * ends, backend, header and times. 0; or a negative errno, and then it has ended.
  */
-/* As flow->session.port_pool: its port is none of ours, and goes back to nobody at its end. */
-#define UDP_SESSION_NO_POOL UINT16_MAX
 int udp_session_resume(
 	struct udp_sessions *sessions, struct udp_listener *listener, struct flow *flow);
 /* One that cannot go on before it was resumed: its socket is closed, and it is recorded. */
