@@ -25,6 +25,18 @@
  *
  * A worker that is killed while it writes leaves an odd sequence; who_bury() clears such a slot, so
  * that nothing half-written is ever told.
+ *
+ * A worker's part of the memory, from a page's beginning on:
+ *
+ *  [used] [key of each slot] [slots] [unique id of each slot]
+ *
+ * A key is never 0, as it has the protocol in it: where it is 0, nothing was written, or nothing
+ * that was whole.
+ *
+ * The end of a flow does not change the sequence, as it is one store that cannot be half done. The
+ * supervisor dooms a flow by writing its slot's sequence beside it: that can only hit the flow that
+ * was found, since whoever has the slot next has another sequence, and so the word is never taken
+ * back.
  */
 #define READ_TRIES 1000U /* a writer that takes longer than that has been stopped */
 #define PAGE	   4096U
@@ -100,6 +112,7 @@ static uint32_t used_of(const struct who *who, size_t worker)
 	return used <= who->n_slots ? used : (uint32_t)who->n_slots;
 }
 
+/* No more than a worker can have: what is never used takes no memory, but address space. */
 static size_t flows_of_worker(const struct config *config)
 {
 	size_t flows = config->max_flows ? config->max_flows : WHO_FLOWS_MAX;
@@ -258,7 +271,12 @@ static void touch_fresh(const struct who *who, size_t worker, size_t first, bool
 		touch(id_of(who, worker, first), n * WHO_ID_MAX);
 }
 
-/* A slot that may be written; -1: none is left. */
+/*
+ * A slot that may be written; -1: none is left.
+ *
+ * "used" is raised before the slot is written: one that is killed in between leaves a slot without
+ * a key, which who_bury() finds, and not one that is written and that nobody would look at.
+ */
 static int64_t take_slot(struct who_writer *writer, bool has_id, uint64_t now_us)
 {
 	struct who *who = writer->who;
@@ -280,6 +298,10 @@ static int64_t take_slot(struct who_writer *writer, bool has_id, uint64_t now_us
 	return i;
 }
 
+/*
+ * The fence keeps what follows behind the odd sequence, and the store at the end is behind all of
+ * it: a reader that has seen the same even sequence before and after has seen one flow.
+ */
 static void write_slot(
 	struct who *who, size_t worker, size_t i, const struct who_entry *entry, uint64_t ended_us)
 {
@@ -436,7 +458,10 @@ static bool is_meant(const struct who *who, const struct slot *slot, const struc
 	       (slot->began_us <= query->to_us && (live || slot->ended_us >= query->from_us));
 }
 
-/* Puts the entry into its place among n; the last one of max falls out. */
+/*
+ * Puts the entry into its place among n; the last one of max falls out. Good for the few that can
+ * have one source; for all that there are who_list() has a heap.
+ */
 static void insert(struct who_entry *entries, size_t n, size_t max, const struct who_entry *entry)
 {
 	size_t i = n < max ? n : max;
@@ -474,6 +499,7 @@ bool who_next_ended(const struct who *who, size_t *at, uint64_t now_us, struct w
 	return false;
 }
 
+/* To whoever has fewest, as their workers had other numbers in another image. */
 bool who_restore(struct who *who, const struct who_entry *entry)
 {
 	size_t worker = 0;
@@ -611,6 +637,10 @@ size_t who_list(
 	return n;
 }
 
+/*
+ * Written first and looked at then: true says that the flow was still live when it was doomed
+ * already, so the worker will find it.
+ */
 bool who_doom(struct who *who, const struct who_entry *entry)
 {
 	struct slot *slot = slot_of(who, entry->worker, entry->slot);

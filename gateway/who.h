@@ -4,9 +4,14 @@
  *
  * A table in shared memory for each worker, made before the workers are forked. The worker writes
  * an entry when it sets out for a server, and the time when that is over; the supervisor reads the
- * tables of all, also those that workers have left behind.
+ * tables of all, also those that workers have left behind. No lock: a reader that meets a writer
+ * looks again.
  *
- * Times are microseconds of the wall clock, since servers' logs have that.
+ * Times are microseconds of the wall clock, since servers' logs have that. It may be set while a
+ * flow lives, so no entry's times can be reckoned with as if they only grew.
+ *
+ * Each generation has its own; only entries of flows that have ended go on to the next image
+ * (carry.h), as live ones are written anew by whoever takes the flow over.
  */
 #pragma once
 
@@ -20,7 +25,8 @@
 #include "sockaddr.h"
 #include "stats.h"
 
-#define WHO_FLOWS_MAX 1048576U /* live flows of a worker that have an entry */
+/* Live flows of a worker that have an entry: what memory is set aside for, not what it takes. */
+#define WHO_FLOWS_MAX 1048576U
 
 #define WHO_ID_MAX 64U /* bytes; longer unique ids are in the access log only */
 
@@ -36,9 +42,9 @@ struct who_entry {
 	uint64_t began_us;
 	uint64_t ended_us; /* 0: it is live */
 	uint8_t unique_id[WHO_ID_MAX];
-	uint8_t unique_id_len; /* 0: it has none */
-	uint16_t worker;       /* whose it is or was; like the next two not for who_begin() */
-	uint32_t slot, sequence;
+	uint8_t unique_id_len;	 /* 0: it has none */
+	uint16_t worker;	 /* whose it is or was; like the next two not for who_begin() */
+	uint32_t slot, sequence; /* which use of which slot it is: for who_doom() */
 };
 
 /*
@@ -55,22 +61,26 @@ struct who_writer {
 	struct who *who; /* NULL: it is switched off */
 	size_t worker;
 	struct stats *stats;
-	uint32_t *next; /* of the ended ones: the one that ended after it */
-	uint32_t oldest, newest;
-	size_t n_ended;
+	uint32_t *next;		 /* by slot, of the ended ones: the one that ended after it */
+	uint32_t oldest, newest; /* slots; they say nothing while n_ended is 0 */
+	size_t n_ended;		 /* slots in that list, those of predecessors included */
 	struct log_limit overwritten_log;
 };
 
-/* Takes over what a predecessor has left. who may be NULL. 0 or -ENOMEM. */
+/*
+ * Takes over what a predecessor has left, all of whose entries have ended by who_bury(). who may be
+ * NULL. 0 or -ENOMEM.
+ */
 int who_writer_init(struct who_writer *writer, struct who *who, size_t worker, struct stats *stats);
 void who_writer_destroy(struct who_writer *writer);
 
 /*
- * The flow has set out, perhaps long after it began: began_us counts, and ended_us does not.
- * What to call who_end() with, never 0; or 0, there is no entry.
+ * The flow has set out, perhaps long after it began: began_us counts, and ended_us does not. now_us
+ * is for what is overwritten. What to call who_end() with, once, and never 0; or 0: there is no
+ * entry, as who is switched off or, which is counted, all slots are of live flows.
  */
 uint32_t who_begin(struct who_writer *writer, const struct who_entry *entry, uint64_t now_us);
-/* Somebody has doomed it. Takes 0. */
+/* Somebody has doomed it: this flow, and none that had the slot before. Takes 0. */
 bool who_is_doomed(const struct who_writer *writer, uint32_t slot);
 /* Takes 0. */
 void who_end(struct who_writer *writer, uint32_t slot, uint64_t now_us);
