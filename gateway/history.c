@@ -37,9 +37,9 @@ static_assert(HISTORY_REFUSED < HISTORY_OTHER && HISTORY_OTHER - HISTORY_REFUSED
 	"history_failed() sums up all from the first to the last");
 struct layout {
 	uint32_t magic, version;
-	uint32_t size; /* of all this */
-	uint32_t n_bounds;
-	uint64_t taken;
+	uint32_t size;	   /* of all this */
+	uint32_t n_bounds; /* 0: none are known yet, and no connect times */
+	uint64_t taken;	   /* samples, ever */
 	double bounds[HISTORY_BOUNDS_MAX];
 	struct history_sample samples[HISTORY_SAMPLES];
 	struct history_events events;
@@ -136,6 +136,7 @@ static uint64_t number(const json_t *object, const char *key)
 	return value > 0 ? (uint64_t)value : 0;
 }
 
+/* By their names in "status"; several may be one value. */
 static const struct {
 	const char *name;
 	enum history_value value;
@@ -214,6 +215,7 @@ static void take_connect(struct layout *layout, const json_t *status, struct his
 	}
 }
 
+/* A copy, as the answer goes on to change: the observer puts its own counters into it. */
 void history_note(struct history *history, const json_t *status, int64_t now_s)
 {
 	if (history->before)

@@ -19,9 +19,9 @@
 
 #include "history_events.h"
 
-#define HISTORY_SAMPLES	   360U
-#define HISTORY_INTERVAL_S 10 /* between samples */
-#define HISTORY_BOUNDS_MAX 31U
+#define HISTORY_SAMPLES	   360U /* that are kept: an hour of them */
+#define HISTORY_INTERVAL_S 10	/* between samples */
+#define HISTORY_BOUNDS_MAX 31U	/* of the histogram of connect times */
 
 /* Totals since the gateway has started, but for HISTORY_LIVE: how many there are. */
 enum history_value {

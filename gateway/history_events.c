@@ -146,7 +146,10 @@ static const char *text_of(const json_t *object, const char *key)
 	return text ? text : "?";
 }
 
-/* That element of a list which has the same value there as the one given; NULL: none. */
+/*
+ * That element of a list which has the same value there as the one given; NULL: none. Of two
+ * backends with one address the first stands for both.
+ */
 static json_t *same(const json_t *list, const char *key, const json_t *element)
 {
 	json_t *other;

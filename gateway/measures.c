@@ -17,6 +17,11 @@
  * them to the next image, is a walk over an array. In the estate a listener's numbers have the
  * listener's name, and the name of the field or of the bucket's bound: with other bounds or other
  * fields, whatever has kept its name goes on.
+ *
+ * A time is looked for among the bounds one by one: there are few, and most times are short.
+ *
+ * connect: from what a machine in the same rack takes to the default of "connect" and beyond;
+ * duration: from a request to a day. Bounds are labels of metrics, too, so they stay what they are.
  */
 static const uint64_t connect_bounds_us[MEASURES_BUCKETS - 1] = { 500, 1000, 2500, 5000, 10000,
 	25000, 50000, 100000, 250000, 500000, 1000000, 3000000, 10000000 };
@@ -125,7 +130,10 @@ static void add_time(struct measures_histogram *histogram,
 	add(&histogram->sum_us, time_us);
 }
 
-/* NULL also if the configuration has it no more, as that of a flow that was handed over. */
+/*
+ * NULL also if the configuration has it no more, as that of a flow that was handed over. By
+ * numbers, as pointers into different objects may not be compared.
+ */
 static struct measures_listener *find(
 	const struct measures_writer *writer, const struct config_listener *listener)
 {

@@ -5,6 +5,12 @@
  * A block for each worker, with one writer, and one for what earlier images have counted; a reader
  * sums them. Everything only grows, over the death of a worker too, but for "live", which a
  * worker's successor clears. Durations are counted when a flow ends, bytes also while it lives.
+ *
+ * A flow that was handed over from another configuration may be of a listener that there is no more
+ * (or of a backend: then it has no pool): it is passed over here, and counted in stats.h alone.
+ *
+ * Adding takes a few instructions, never allocates, and is done by the worker; sums, and what goes
+ * from image to image, are the supervisor's.
  */
 #pragma once
 
@@ -25,28 +31,29 @@ const uint64_t *measures_duration_bounds(void);
 
 struct measures_histogram {
 	uint64_t counts[MEASURES_BUCKETS]; /* not cumulative */
-	uint64_t sum_us;
+	uint64_t sum_us;		   /* of all times that were counted */
 };
 
+/* Like the next one nothing but uint64_t: it is summed as an array. */
 struct measures_listener {
 	uint64_t accepted;
-	uint64_t bytes_in;  /* from clients */
-	uint64_t bytes_out; /* to clients */
-	uint64_t live;
+	uint64_t bytes_in;		   /* from clients */
+	uint64_t bytes_out;		   /* to clients */
+	uint64_t live;			   /* a gauge: flows that are with workers of this image */
 	uint64_t ended[MEASURES_ENDS];	   /* STATS_ENDED_CLOSED first */
 	struct measures_histogram connect; /* from accept to the backend's (first) answer */
 	struct measures_histogram duration;
 };
 
 struct measures_backend {
-	uint64_t connects;
-	uint64_t connect_failures;
+	uint64_t connects;	   /* flows that it has answered */
+	uint64_t connect_failures; /* attempts that failed, but for want of our own ports */
 };
 
 struct measures {
 	const struct config *config;
-	size_t n_blocks;
-	size_t n_backends;		     /* of all pools */
+	size_t n_blocks;		     /* workers, and one more: of earlier images */
+	size_t n_backends;		     /* of all pools, in pool_state's order */
 	struct measures_listener *listeners; /* a row of config->n_listeners for each block */
 	struct measures_backend *backends;   /* a row of n_backends for each block */
 };
@@ -90,6 +97,9 @@ void measures_sum_listener(
 void measures_sum_backend(const struct measures *measures, size_t pool, size_t backend,
 	struct measures_backend *ret_sum);
 
-/* What was counted, from image to image, by the names of listeners and pools. 0 or -errno. */
+/*
+ * What was counted, from image to image, by the names of listeners and pools. 0 or -errno.
+ * Inherited once, before there are workers, into the block that is no worker's.
+ */
 int measures_bequeath(const struct measures *measures, struct estate *estate);
 void measures_inherit(struct measures *measures, const struct estate *estate);

@@ -68,6 +68,7 @@ static int64_t wall_s(void)
 
 /* ---- the supervisor's answers ---- */
 
+/* NULL: not to be read, no JSON, or no memory; then it is as if no answer had come. */
 static json_t *load_status(int fd)
 {
 	char *text = NULL;
@@ -144,6 +145,10 @@ static void ask_supervisor(struct observer *observer)
 		history_note(observer->history, observer->status, wall_s());
 }
 
+/*
+ * (an observer_http_ask) What the supervisor said within FRESH_MS, or says now. When the channel is
+ * closed, the last thing that it ever said.
+ */
 static const json_t *on_ask(void *userdata)
 {
 	struct observer *observer = userdata;
@@ -161,6 +166,7 @@ static const json_t *on_ask(void *userdata)
 
 /* ---- the history ---- */
 
+/* Whoever has asked just now has asked for the sample, too. Without an answer it is left out. */
 static void take_sample(struct observer *observer)
 {
 	const json_t *status;

@@ -24,7 +24,7 @@
  */
 #define SILENCE_S   10U
 #define MEMORY	    16384U /* of a connection: the request's head, and the answer's */
-#define RETRY_AFTER "2"
+#define RETRY_AFTER "2"	   /* seconds; within one the answer would be the same (observer.c) */
 
 struct connection {
 	int fd; /* -1: free */
@@ -53,7 +53,7 @@ struct answer {
 	const char *type;
 	const char *header, *value; /* one more; NULL: none */
 	const char *policy;	    /* NULL: what it is may do nothing */
-	char *body;		    /* freed */
+	char *body;		    /* freed; NULL: no memory, and the connection is just closed */
 	size_t len;
 };
 
@@ -183,6 +183,10 @@ static enum MHD_Result send_answer(struct MHD_Connection *connection, struct ans
 	return result;
 }
 
+/*
+ * A method that there is not is answered in the first call already, before a body is read. Of HEAD
+ * MHD sends what it would of GET, but for the body.
+ */
 static enum MHD_Result on_request(void *userdata, struct MHD_Connection *connection,
 	const char *path, const char *method, const char *version, const char *data, size_t *len,
 	void **state)
@@ -268,6 +272,7 @@ static void on_connection(void *userdata, struct MHD_Connection *connection, voi
 	if (!one)
 		return;
 	now_ms = clock_monotonic_us() / 1000;
+	/* For silence, or as its time was over: nothing here says why it is closed. */
 	if (now_ms - one->since_ms >= SILENCE_S * 1000)
 		observer_http_note(http, OBSERVER_HTTP_SLOW, &one->peer, now_ms);
 	forget(http, one);

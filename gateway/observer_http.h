@@ -4,6 +4,8 @@
  *
  * Limits: OBSERVER_HTTP_CONNECTIONS at a time, of these OBSERVER_HTTP_PER_CLIENT of one address;
  * one request for each, within OBSERVER_HTTP_LIFE_MS.
+ *
+ * The observer's, in one thread; it keeps no clock, and is told the time (now_ms, monotonic).
  */
 #pragma once
 
@@ -16,8 +18,10 @@
 #include "sockaddr.h"
 
 #define OBSERVER_HTTP_CONNECTIONS 64U
-#define OBSERVER_HTTP_PER_CLIENT  48U
-#define OBSERVER_HTTP_LIFE_MS	  15000U
+/* Less than there are, so that one address alone cannot keep all others out. */
+#define OBSERVER_HTTP_PER_CLIENT 48U
+/* Long enough for a large page over a slow way, and for a supervisor that takes its time. */
+#define OBSERVER_HTTP_LIFE_MS 15000U
 
 enum observer_http_counter {
 	OBSERVER_HTTP_CROWDED, /* times that clients had to wait, as there were too many */
@@ -35,7 +39,7 @@ typedef const json_t *observer_http_ask(void *userdata);
 /* history, for the status page, may be NULL. NULL without memory. */
 struct observer_http *observer_http_new(
 	observer_http_ask *ask, void *userdata, const struct history *history);
-/* Takes NULL. */
+/* Closes all connections. Takes NULL. */
 void observer_http_free(struct observer_http *http);
 
 /* Readable when observer_http_run() has something to do; the latter is also due after a time. */
@@ -51,6 +55,6 @@ void observer_http_note(struct observer_http *http, enum observer_http_counter c
 json_t *observer_http_json(const struct observer_http *http);
 
 size_t observer_http_connections(const struct observer_http *http);
-/* Takes the socket over. There must be room. */
+/* Takes the nonblocking socket over, also if it is closed at once. There must be room. */
 void observer_http_add(
 	struct observer_http *http, int fd, const struct sockaddr_any *peer, uint64_t now_ms);

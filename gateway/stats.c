@@ -6,9 +6,28 @@
 
 #include "shared_map.h"
 
+/*
+ * Theory of operation
+ *
+ *  OPEN ──stats_enter──► PASSING ──stats_leave──► OPEN      by the worker
+ *  OPEN ──stats_close──► CLOSED ──stats_reopen──► OPEN      by the supervisor
+ *
+ * Both come in by compare-and-exchange, so a gate is never closed while somebody is in it, and
+ * nobody comes into one that is closed. The worker does not wait for the supervisor: if the gate is
+ * closed, it counts later or not at all. The supervisor waits for a worker, but one that was
+ * stopped or has died in its gate must not stop it for long; a worker is in it for some tens of
+ * microseconds.
+ *
+ * What a worker that was left in its gate counts after the sums were told is in no sum: its flow
+ * says that it is counted, and the next image was told before.
+ *
+ * By these names an image finds the sums of the one before it (shared.c), and monitoring its
+ * series: a counter is never renamed.
+ */
 #define CLOSE_MS      100U /* for all gates */
 #define CLOSE_STEP_MS 1U
 
+/* By enum stats_counter; the assertion below only sees one that is missing. */
 static const char *const names[] = {
 	"accepted",
 	"bytes_in",
@@ -105,6 +124,7 @@ void stats_destroy(struct stats *stats, size_t n)
 		munmap(stats, n * sizeof(*stats));
 }
 
+/* A gate that is closed stays so: the next image may have been told the sums. */
 void stats_clear_gauges(struct stats *stats)
 {
 	uint32_t passing = STATS_GATE_PASSING;
@@ -136,6 +156,7 @@ static bool close_one(struct stats *stats)
 	       open == STATS_GATE_CLOSED;
 }
 
+/* When the time is over, each gate that is left is still tried once. */
 void stats_close(struct stats *stats, size_t n)
 {
 	const struct timespec step = { .tv_nsec = CLOSE_STEP_MS * 1000000L };

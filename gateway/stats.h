@@ -1,5 +1,6 @@
 /*
- * stats - counters, one block per worker in memory shared with the supervisor.
+ * stats - counters, one block per worker in memory shared with the supervisor; and one each for the
+ * holder and for what earlier images have counted (shared.h).
  *
  * One writer (the worker) and any number of readers; a reader sums the blocks. Counters only grow,
  * over the death of a worker too: its successor goes on with the same block. Gauges go up and down
@@ -22,7 +23,7 @@ enum stats_counter {
 	STATS_HEADERS,	     /* PROXY headers handed to the kernel, whole */
 	STATS_HEADERS_READ,  /* ... that proxies in front of us have sent */
 	STATS_TLVS_LEFT_OUT, /* of these, as there was no room for them in ours */
-	STATS_ENDED_CLOSED,  /* flows, by how they ended; the order of enum flow_end */
+	STATS_ENDED_CLOSED,  /* flows, by how they ended; the order of enum access_log_end */
 	STATS_ENDED_RESET,
 	STATS_ENDED_REFUSED,
 	STATS_ENDED_UNREACHABLE,
@@ -86,7 +87,7 @@ enum stats_counter {
 	STATS_DROPPED_BANNED,	     /* ... the client is banned */
 	STATS_DROPPED_BUSY,	     /* ... sessions that there are come first */
 	STATS_DROPPED_PORTS,	     /* ... no source port is free and rested */
-	STATS_DROPPED_DRAINING,	     /* ... the gateway stops */
+	STATS_DROPPED_DRAINING,	     /* ... the gateway stops, or the listener is drained */
 	STATS_DROPPED_REFUSED,	     /* ... no server, or not allowed */
 	STATS_DROPPED_OVERSIZE,	     /* larger than the way takes */
 	STATS_DROPPED_INVALID,	     /* nobody could answer it: port 0, broadcast */
@@ -100,6 +101,7 @@ enum stats_counter {
 	STATS_COUNT
 };
 
+/* Who changes it: a worker between the first two, the supervisor between the first and the last. */
 enum stats_gate {
 	STATS_GATE_OPEN,
 	STATS_GATE_PASSING, /* the worker counts just now */
@@ -113,6 +115,7 @@ struct stats {
 
 /* n zeroed blocks in shared memory, made before the workers fork; NULL without memory. */
 struct stats *stats_create(size_t n);
+/* In this process; others still have theirs. Takes NULL. */
 void stats_destroy(struct stats *stats, size_t n);
 
 /* What a new worker does to the block of its predecessor, which may have died in its gate. */
@@ -129,11 +132,16 @@ void stats_close(struct stats *stats, size_t n);
 /* They go on, as there is no other image after all. */
 void stats_reopen(struct stats *stats, size_t n);
 
+/* Of n blocks, as they are while it looks. */
 uint64_t stats_sum(const struct stats *stats, size_t n, enum stats_counter counter);
 
 /* The counter's name in logs: lower case, underscores. */
 const char *stats_name(enum stats_counter counter);
 
+/*
+ * By the block's writer alone: nobody else adds, so no instruction has to lock the bus; the store
+ * is atomic only so that readers never see half of a number.
+ */
 static inline void stats_add(struct stats *stats, enum stats_counter counter, uint64_t n)
 {
 	uint64_t *value = &stats->value[counter];
@@ -141,6 +149,7 @@ static inline void stats_add(struct stats *stats, enum stats_counter counter, ui
 	__atomic_store_n(value, *value + n, __ATOMIC_RELAXED);
 }
 
+/* One less. */
 static inline void stats_drop(struct stats *stats, enum stats_counter gauge)
 {
 	stats_add(stats, gauge, (uint64_t)-1);
