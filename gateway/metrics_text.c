@@ -17,6 +17,10 @@
  *
  * Where the formats differ: a counter's family has no "_total" in OpenMetrics, and has it in the
  * other; only OpenMetrics has units and an end.
+ *
+ * Two samples of the same name and labels make a scraper refuse the whole text, so what could come
+ * twice (backends with one address) is looked for. Keys become names only if they can be, as an
+ * answer may be of another release; values of labels may be anything, and are escaped.
  */
 enum type { GAUGE, COUNTER, HISTOGRAM };
 
@@ -35,7 +39,7 @@ struct label {
 struct text {
 	FILE *out;
 	bool openmetrics;
-	const struct family *begun; /* its lines are there */
+	const struct family *begun; /* its lines are there; by its address, NULL: none */
 };
 
 static void begin(struct text *text, const struct family *family)
@@ -113,6 +117,7 @@ static const char *bound_text(double bound, char *buf, size_t size)
 	return buf;
 }
 
+/* Buckets are cumulative here, and not in "status"; the count is the last one of them. */
 static void put_histogram(struct text *text, const struct family *family, const char *listener,
 	const json_t *histogram)
 {
@@ -343,7 +348,10 @@ struct group {
 	struct family family;
 };
 
-/* Groups of one family are neighbours; of those whose prefix fits, the first one counts. */
+/*
+ * Groups of one family are neighbours, and the first of them has its help; of those whose prefix
+ * fits, the first one counts, so longer ones stand before shorter ones.
+ */
 static const struct group groups[] = {
 	{ "limit_untracked", NULL, NULL,
 		{ "untracked", NULL,
@@ -410,6 +418,7 @@ static const struct group *group_of(const char *name)
 	return NULL;
 }
 
+/* All groups of the family of this one. */
 static void put_group(struct text *text, const json_t *counters, const struct group *group)
 {
 	const char *key;
@@ -470,6 +479,7 @@ static void put_others(
 			continue;
 		snprintf(name, sizeof(name), "%s%s", section, key);
 		family.name = name;
+		/* It is at the same address as the one before, and yet another. */
 		text->begun = NULL;
 		put(text, &family, labels, value);
 		text->begun = NULL;

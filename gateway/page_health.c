@@ -2,7 +2,8 @@
 
 #include <string.h>
 
-#define LATELY		6 /* samples: a minute */
+#define LATELY 6 /* samples: a minute */
+/* Both must be reached: a few of thousands happen always, and one of two is a mere accident. */
 #define FAILED_AT_LEAST 5.0
 #define FAILED_SHARE	0.01
 
@@ -103,6 +104,7 @@ static enum page_health judge_workers(const json_t *workers, struct page_text *r
 	return ready == 0 ? PAGE_DOWN : PAGE_DEGRADED;
 }
 
+/* A sample or two after the start there is no minute yet: then what there is counts. */
 static enum page_health judge_failures(const struct history *history, struct page_text *reasons)
 {
 	size_t n = history ? history_n_samples(history) : 0;
@@ -167,6 +169,7 @@ void page_health_icon(struct page_text *text, enum page_health health)
 		page_health_class(health), shapes[health]);
 }
 
+/* The first that holds, as in page_health_backend(): what is worst is said. */
 void page_health_words(struct page_text *text, const json_t *backend)
 {
 	if (!page_health_is(backend, "up"))

@@ -1,6 +1,9 @@
 /*
  * page_health - how well the gateway is, judged by the answer to "status", for a page to show at a
  * glance.
+ *
+ * Plain functions, in the observer. An answer may lack any key, or have it of another kind: what is
+ * not there is false, 0 or NULL, so a backend without "up" is down.
  */
 #pragma once
 
@@ -10,6 +13,7 @@
 #include "history.h"
 #include "page_text.h"
 
+/* From well to bad: of two, the greater one is worse. */
 enum page_health {
 	PAGE_WELL,
 	PAGE_IDLE, /* meant to be so: a backup, drained, weight 0 */
@@ -19,7 +23,10 @@ enum page_health {
 
 enum page_health page_health_backend(const json_t *backend);
 enum page_health page_health_pool(const json_t *pool);
-/* Of all; adds an element <li> for each reason to reasons. */
+/*
+ * Of all; adds an element <li> for each reason to reasons. A backend that is down makes it degraded
+ * as long as its pool serves. history, for what failed in the last minute, may be NULL.
+ */
 enum page_health page_health_overall(
 	const json_t *status, const struct history *history, struct page_text *reasons);
 

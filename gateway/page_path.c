@@ -2,8 +2,9 @@
 
 #include "page_health.h"
 
+/* There may be 256 listeners and 1024 backends, of which nobody would see anything. */
 #define SHOWN_MAX 48U /* listeners and backends of a pool */
-#define BINDS_MAX 4U
+#define BINDS_MAX 4U  /* addresses of a listener */
 
 /* A pool, or, without one, the servers that clients name by the address which they connect to. */
 struct path {
@@ -12,6 +13,7 @@ struct path {
 	double all_live; /* of the whole gateway */
 };
 
+/* 0 to 1. Both numbers were read at different moments, so a part may seem more than the whole. */
 static double share_of(const struct path *path, const json_t *object)
 {
 	double share = path->all_live > 0 ? page_health_number(object, "live") / path->all_live : 0;
@@ -43,6 +45,10 @@ static size_t n_listeners(const struct path *path)
 
 /* ---- boxes ---- */
 
+/*
+ * Begins a paragraph if "live" is known, and leaves it open: whoever calls says more in it, and
+ * ends it.
+ */
 static void add_live(const struct path *path, const json_t *object)
 {
 	double share = share_of(path, object) * 100;
@@ -195,7 +201,10 @@ static void begin_links(const struct path *path, const char *title)
 		title);
 }
 
-/* From place i of n on the left, or on the right, to the middle of the other side. */
+/*
+ * From place i of n on the left, or on the right, to the middle of the other side. Boxes of a side
+ * are equally high (".stack" in page_style), so places can be reckoned without knowing how high.
+ */
 static void add_link(const struct path *path, size_t i, size_t n, bool left, double share,
 	enum page_health health)
 {
@@ -214,6 +223,7 @@ static void add_left_links(const struct path *path)
 	size_t i, k = 0, n = n_listeners(path), places;
 	json_t *listener;
 
+	/* "and more" takes a place as well. */
 	places = n > SHOWN_MAX ? SHOWN_MAX + 1 : n;
 	begin_links(path, "From listeners to the pool, as thick as their share of live flows");
 	json_array_foreach(path->listeners, i, listener)

@@ -7,6 +7,10 @@
 /*
  * A plot is stretched to the width that there is, and its labels are HTML beside it: so they have
  * the same size everywhere. Lines keep their width by vector-effect.
+ *
+ * What is not known is NaN, and stays so through all sums and quotients; fmax() passes over it, so
+ * that it makes no peak, and drawing ends a line there. The x axis is by the times that samples
+ * say, and not by their number: an hour is an hour also if some are missing.
  */
 
 #define WIDTH  600.0
@@ -28,6 +32,7 @@ struct plot {
 	struct series series[2];
 };
 
+/* Too large for a stack: copies of all samples, as the history may change meanwhile. */
 struct samples {
 	const struct history *history;
 	size_t n;
@@ -70,6 +75,7 @@ static void take_served(struct samples *samples)
 			   seconds_before(samples, i);
 
 		failed->value[i] += n;
+		/* Times 0, so that what is not known stays NaN. Some fail that came before. */
 		served->value[i] =
 			served->value[i] > n ? served->value[i] - n : served->value[i] * 0;
 	}
@@ -146,6 +152,7 @@ static void add_points(struct page_text *text, const struct samples *samples, co
 	for (size_t i = first; i < first + n; i++)
 		page_text_addf(text, "%c%.1f %.1f", i == first ? 'M' : 'L', x_of(samples, i),
 			y_of(value[i], top));
+	/* One point alone would be a line of no length, which is not drawn. */
 	if (n == 1)
 		page_text_add(text, "h.1");
 }

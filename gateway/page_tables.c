@@ -90,6 +90,7 @@ void page_tables_workers(struct page_text *text, const json_t *status)
 
 /* ---- limits ---- */
 
+/* By the names of stats.c; a counter that is 0, or that an answer lacks, is not shown. */
 static const struct {
 	const char *counter, *text;
 } limits[] = {

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+/* For len bytes more and a NUL. By doubling, so that a page costs few copies of itself. */
 static bool make_room(struct page_text *text, size_t len)
 {
 	size_t room = text->room ? text->room : 4096;
@@ -41,6 +42,7 @@ void page_text_add(struct page_text *text, const char *html)
 	add_bytes(text, html, strlen(html));
 }
 
+/* Formatted twice: the first time only to know how long it is. */
 void page_text_addf(struct page_text *text, const char *format, ...)
 {
 	va_list args, again;
@@ -57,6 +59,10 @@ void page_text_addf(struct page_text *text, const char *format, ...)
 	va_end(args);
 }
 
+/*
+ * Bytes of 0x80 and more are left alone: what comes out of JSON is UTF-8, and so are the events of
+ * a history. Both quotation marks are escaped, so that it fits into either kind of attribute.
+ */
 void page_text_escape(struct page_text *text, const char *any)
 {
 	for (const char *c = any ? any : "-"; *c; c++) {
@@ -84,7 +90,7 @@ void page_text_name(struct page_text *text, const char *any)
 	page_text_add(text, "</bdi>");
 }
 
-/* Three digits that say something. */
+/* Three digits that say something. Bounds are where rounding would make a digit more: "10.00". */
 static void add_digits(struct page_text *text, double n)
 {
 	page_text_addf(text, "%.*f",
@@ -110,6 +116,7 @@ static void add_scaled(struct page_text *text, double n, const char *unit)
 		page_text_addf(text, "\u00a0%s%s", prefixes[i], unit);
 }
 
+/* Thousands are still told one by one, as "1,234": who counts clients wants to know. */
 void page_text_count(struct page_text *text, double n)
 {
 	if (n >= 999.5 && n < 9999.5)

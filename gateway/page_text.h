@@ -2,6 +2,9 @@
  * page_text - text that grows, with what HTML needs: escapes, and numbers for people.
  *
  * Without memory nothing more is added, and page_text_take() says so: nobody else needs to look.
+ *
+ * Who writes: text of ours by add and addf, whose arguments are not escaped and so must be numbers
+ * or ours, too; everything that others have written, the configuration included, by escape or name.
  */
 #pragma once
 
@@ -13,10 +16,11 @@
 /* Instead of a number. */
 #define PAGE_TEXT_UNKNOWN ((double)NAN)
 
+/* Zeroed it is empty. To be given back by page_text_take() or page_text_drop(). */
 struct page_text {
-	char *data;
+	char *data; /* len bytes and a NUL; NULL: nothing was added yet */
 	size_t len, room;
-	bool failed;
+	bool failed; /* for want of memory; stays so */
 };
 
 /* As they are: for text of our own. */

@@ -5,6 +5,10 @@
 
 #include "wall_time.h"
 
+/*
+ * No result of jansson's is looked at: a NULL that is handed on does no harm, and json_pack() makes
+ * NULL of it.
+ */
 static json_t *seconds_since(const struct status_facts *facts, uint64_t then_ms)
 {
 	return json_real((double)(facts->now_ms - then_ms) / 1000.0);
@@ -75,6 +79,9 @@ static json_t *with_drain(const struct status_facts *facts, json_t *object, uint
 	return object;
 }
 
+/*
+ * One whose name has no address for it now is shown where it was last, as flows may still be there.
+ */
 static json_t *backend_json(const struct status_facts *facts, size_t pool, size_t backend)
 {
 	const struct config_pool *config_pool = &facts->config->pools[pool];

@@ -10,6 +10,14 @@
 #include "page_tables.h"
 #include "page_text.h"
 
+/*
+ * What is wrong is found before anything is written, as the title and the picture in the tab say
+ * it, too; so the reasons are a text of their own, which is put in later.
+ *
+ * Rates are of the last minute: of the newest sample and the one MINUTE before it, or the oldest if
+ * there are not so many. Without samples all three are zeroed, so that no time has passed, and
+ * rates are not known.
+ */
 #define MINUTE 6 /* samples */
 
 struct page {
@@ -154,6 +162,7 @@ static double not_served(const struct history_sample *before, const struct histo
 				now->value[HISTORY_TURNED_AWAY]));
 }
 
+/* Of the hour, as few happen in a minute; red only for what happened in the last one. */
 static void add_failed_tile(const struct page *page)
 {
 	double failed = not_served(&page->oldest, &page->now);
