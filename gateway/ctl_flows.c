@@ -80,6 +80,21 @@ int ctl_flows_print(const json_t *result)
 
 /* ---- as it changes ---- */
 
+/*
+ * Theory of operation
+ *
+ * The gateway is asked every STEP_MS for all that is live, and what differs is told: nobody there
+ * has to keep a list of who watches, and a reload in between is seen through.
+ *
+ *  (not known) ──is there──► known ("live" or "began") ──missing MISSING_MAX times──► "ended"
+ *                               └──is older than what was told──► forgotten, without a word
+ *
+ * An answer has the latest flows, up to a limit. If there are more, what is older than its last one
+ * (the floor) was not told, which says nothing about whether it lives: so none of that is said to
+ * have ended, and if it is told again later it is "live" and not "began". A flow that begins and
+ * ends between two questions is never seen.
+ */
+
 struct watch {
 	bool json;
 	json_t *known;		  /* by key: {"flow", "round", the last in which it was there} */
@@ -114,6 +129,7 @@ static const char *key_of(const json_t *flow, char buf[KEY_MAX])
 	return buf;
 }
 
+/* Times are written so that they compare as text. */
 static bool began_before(const json_t *flow, const char *floor)
 {
 	char began[CTL_TEXT_MAX];
@@ -215,7 +231,10 @@ int ctl_flows_watch(const char *path, json_t *args, const json_t *result, bool j
 
 /* ---- kill-flow ---- */
 
-/* The flow as it is now, a new reference; NULL: it is forgotten, or nobody answers. */
+/*
+ * The flow as it is now, a new reference; NULL: it is forgotten, or nobody answers. By "who", which
+ * knows those that have ended, and by when it began, as others may have had its ends since.
+ */
 static json_t *look_up(const char *path, const json_t *flow)
 {
 	static const char *const keys[] = { "source", "protocol", "backend" };
@@ -236,6 +255,7 @@ static json_t *look_up(const char *path, const json_t *flow)
 	return found;
 }
 
+/* Only if the gateway says so: not to hear of it proves nothing. */
 static bool has_ended(const char *path, const json_t *flow)
 {
 	json_t *now = look_up(path, flow);

@@ -9,8 +9,8 @@
 
 #include "ctl_client.h"
 
-#define STEP	   65536U
-#define ANSWER_MAX 268435456U
+#define STEP	   65536U     /* room that there is at least for each read */
+#define ANSWER_MAX 268435456U /* bytes; no gateway of ours says so much */
 
 int ctl_poll_ask(struct ctl_poll *poll, const char *path, const char *command)
 {
@@ -49,7 +49,7 @@ static int result_of(const char *line, size_t len, json_t **ret_result)
 	return 0;
 }
 
-/* 0: a whole line is there. */
+/* 0: a whole line is there; nothing comes behind it, as only one thing was asked. */
 static int receive(struct ctl_poll *poll)
 {
 	while (poll->len == 0 || poll->line[poll->len - 1] != '\n') {

@@ -22,8 +22,8 @@ struct ctl_poll {
 	}
 
 /*
- * Nothing may be under way. 0 or a negative errno; nothing is asked then. It waits only for a place
- * in the gateway's queue.
+ * The command has no arguments; path is the socket's. Nothing may be under way. 0 or a negative
+ * errno; nothing is asked then. It waits only for a place in the gateway's queue.
  */
 int ctl_poll_ask(struct ctl_poll *poll, const char *path, const char *command);
 

@@ -1,5 +1,7 @@
 /*
  * ctl_pools - `sixgatectl pools`: pools and their servers as a table.
+ *
+ * result is an answer of the gateway's, maybe of another release: a number that it lacks is "-".
  */
 #pragma once
 

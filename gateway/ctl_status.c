@@ -25,6 +25,7 @@ static void print_duration(double seconds)
 		printf("%lus", s);
 }
 
+/* Whether all are fine, as with print_pools(): that is the exit status. */
 static bool print_workers(const json_t *workers)
 {
 	const json_t *worker;

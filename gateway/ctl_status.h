@@ -1,5 +1,8 @@
 /*
  * ctl_status - `sixgatectl status`: the result of status.h as lines.
+ *
+ * For people; scripts have --json, or the exit status. Counters that are 0 are left out. What an
+ * answer lacks, as it is of another release, is 0 or "-".
  */
 #pragma once
 

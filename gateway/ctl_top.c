@@ -28,6 +28,9 @@
  * Who has not answered for PATIENCE_MS is said to be away, and asked anew. The two last answers
  * make the rates, which make the lines, which are put on the screen from the first that is to be
  * seen.
+ *
+ * The screen is drawn anew as a whole when anything is new; curses sends only what differs. Without
+ * colours health is told by bold and reverse, and by its words in any case.
  */
 #define INTERVAL_MIN 0.1
 #define INTERVAL_MAX 3600.0
@@ -38,14 +41,14 @@ struct top {
 	uint64_t interval_ms;
 	struct ctl_poll question;
 	uint64_t due_ms, asked_ms;
-	json_t *first, *before, *now; /* answers */
-	uint64_t before_ms, now_ms;
-	json_t *rates;
-	char trouble[96]; /* "": the gateway answers */
+	json_t *first, *before, *now; /* answers; NULL: not yet */
+	uint64_t before_ms, now_ms;   /* when those two came */
+	json_t *rates;		      /* of these; NULL: none yet */
+	char trouble[96];	      /* "": the gateway answers */
 	/* of the terminal */
 	struct ctl_top_view view;
 	struct ctl_top_options options;
-	size_t scrolled;
+	size_t scrolled; /* lines of the body above the screen */
 	bool help, colours, done;
 };
 
@@ -72,6 +75,7 @@ static void set_trouble(struct top *top, int err)
 	snprintf(top->trouble, sizeof(top->trouble), "%s", why);
 }
 
+/* A reload keeps process and totals; with another process the totals have begun at 0. */
 static bool same_gateway(const json_t *before, const json_t *now)
 {
 	return json_equal(json_object_get(before, "pid"), json_object_get(now, "pid"));
@@ -109,6 +113,7 @@ static bool ask(struct top *top)
 	int err = ctl_poll_ask(&top->question, top->path, "status");
 
 	top->asked_ms = clock_ms();
+	/* What was missed is not made up for. */
 	while (top->due_ms <= top->asked_ms)
 		top->due_ms += top->interval_ms;
 	if (err)
@@ -338,6 +343,7 @@ static void begin_colours(struct top *top)
 	init_pair(CTL_TOP_BAD, COLOR_RED, -1);
 }
 
+/* getch() says the same of a terminal that is gone and of one where nothing was pressed. */
 static bool terminal_is_gone(void)
 {
 	struct pollfd file = { STDIN_FILENO, POLLIN, 0 };
@@ -358,6 +364,7 @@ static int run_screen(struct top *top)
 	noecho();
 	nodelay(stdscr, TRUE);
 	keypad(stdscr, TRUE);
+	/* Milliseconds after which an escape is a key alone, and not the beginning of one. */
 	set_escdelay(50);
 	(void)curs_set(0);
 	begin_colours(top);

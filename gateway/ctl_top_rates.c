@@ -8,6 +8,15 @@
 
 #include "stats.h"
 
+/*
+ * Theory of operation
+ *
+ * Everything is made by a span: the same object in two answers, and the seconds between. Elements
+ * of lists are found again by name or address, so one that is new, or was renamed by a reload, has
+ * a span without a "before", and null for every rate.
+ *
+ * Bytes become bits ("bits_" in the name says so), as the capacity of links is told in those.
+ */
 /* ---- one number ---- */
 
 static const json_t *get(const json_t *object, const char *key)
@@ -104,6 +113,7 @@ static bool is_limit(const struct limits *limits, const char *name)
 	return false;
 }
 
+/* Only what has moved since the first answer: there are dozens that never do. */
 static void add_moved_one(
 	json_t *to, const char *name, const json_t *first, const struct span *span)
 {

@@ -8,6 +8,20 @@
 #include <string.h>
 #include <wchar.h>
 
+/*
+ * Theory of operation
+ *
+ * A line is put together from the left: its columns grow with each character, and put() stops where
+ * it is told to, so nothing has to be cut afterwards. A character takes one column or is a question
+ * mark, and at most 4 bytes, so a line of CTL_TOP_COLUMNS_MAX always has room for its text.
+ *
+ * Styles are marks at bytes, so that a line is text first, and can be compared as such in tests.
+ *
+ * Too narrow a screen is no error: parts of the head flow into the next line, columns of tables are
+ * left out by their rank ("keep"), and names get what is left.
+ *
+ * A line that there is no memory for is left out by whoever wanted it, without a word.
+ */
 #define CELL_MAX  256 /* bytes */
 #define GAP	  2   /* columns between cells, and between the parts of the head */
 #define FIRST_MIN 14  /* columns of the first cell of a table, if there are so many */
@@ -34,6 +48,7 @@ static struct ctl_top_line *new_line(struct ctl_top_view *view)
 	return &view->lines[view->n++];
 }
 
+/* From here on. A mark where nothing was put since the last is that one, and so is one too many. */
 static void mark(struct ctl_top_line *line, enum ctl_top_style style)
 {
 	struct ctl_top_mark *last = line->n_marks ? &line->marks[line->n_marks - 1] : NULL;
@@ -296,6 +311,7 @@ static void put_cell(const struct table *table, struct ctl_top_line *line, size_
 	pad(line, room, end);
 }
 
+/* Also works out the columns for the rows that follow. The whole line has one style. */
 static void table_head(struct table *table)
 {
 	struct ctl_top_line *line = new_line(table->view);

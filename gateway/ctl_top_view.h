@@ -32,10 +32,10 @@ struct ctl_top_mark {
 };
 
 struct ctl_top_line {
-	char text[CTL_TOP_TEXT_MAX];
-	size_t bytes, columns;
+	char text[CTL_TOP_TEXT_MAX]; /* ends with a NUL */
+	size_t bytes, columns;	     /* of the text: how long, how wide */
 	struct ctl_top_mark marks[CTL_TOP_MARKS_MAX];
-	size_t n_marks;
+	size_t n_marks; /* 0: all of it is plain */
 };
 
 enum ctl_top_sort {
@@ -53,16 +53,18 @@ struct ctl_top_options {
 	const char *trouble; /* why the gateway does not answer; NULL: it does */
 };
 
+/* Zeroed it is empty. Kept from one view to the next, as its memory is used again. */
 struct ctl_top_view {
 	struct ctl_top_line *lines;
-	size_t n, room;
-	size_t n_head; /* of n */
-	size_t columns;
+	size_t n, room; /* lines; places for them */
+	size_t n_head;	/* of n */
+	size_t columns; /* that lines may have at most */
 };
 
 /*
  * rates: what ctl_top_rates() has made; NULL: nothing is known yet. ret, which may hold an earlier
- * view, is written anew. 0 or -ENOMEM; ret is empty then.
+ * view, is written anew. 0 or -ENOMEM; ret is empty then. If there was memory for some lines only,
+ * the rest is missing.
  */
 int ctl_top_view_make(
 	const json_t *rates, const struct ctl_top_options *options, struct ctl_top_view *ret);
