@@ -15,6 +15,10 @@
 #include "doctor_routing.h"
 #include "doctor_site.h"
 
+/*
+ * Without an answer of the kernel's there are no facts for the checks of the network, and each of
+ * them would say the same; so it is said once. What stands in files can be looked at all the same.
+ */
 typedef void check(const struct doctor_facts *facts, struct doctor_report *report);
 
 static void check_names(const struct doctor_facts *facts, struct doctor_report *report)

@@ -8,6 +8,11 @@
 
 #include "doctor_header.h"
 
+/*
+ * All at once in two rounds: until each has answered or the time is over, and, for those that were
+ * sent a header, until each has said something or the time is over. So it takes as long for many
+ * servers as for one.
+ */
 struct attempt {
 	const struct doctor_backend *backend;
 	int fd;	    /* -1: it is over */

@@ -20,6 +20,18 @@
 #include "net_wanted.h"
 #include "nft_table.h"
 
+/*
+ * Theory of operation
+ *
+ * What the configuration wants comes first (wanted, names, binds, backends), then what there is:
+ * sockets, links, addresses, rules, the route to each backend. The kernel is asked for a route as
+ * it would be for a packet, and not guessed at from the tables: rules, caches and next hops are its
+ * own business. All routes are only read where something has to be explained by them, as a router
+ * may have a million.
+ *
+ * Only want of memory, or of c-ares altogether, ends the gathering. What the kernel does not tell
+ * is noted as such, and the checks that need it say so.
+ */
 #define IPV6_MTU_MIN 1280U
 
 /* ---- plain questions ---- */
@@ -158,7 +170,10 @@ static int add_backend(struct doctor_facts *facts, const struct doctor_backend *
 	return 0;
 }
 
-/* The port that a backend without one gets from clients, if it is always the same. */
+/*
+ * The port that a backend without one gets from clients: of the first listener whose first bind is
+ * one port. 0: there is none.
+ */
 static uint16_t client_port(const struct config *config, size_t pool, uint8_t protocol)
 {
 	for (size_t i = 0; i < config->n_listeners; i++) {
@@ -275,7 +290,10 @@ int doctor_facts_list(struct doctor_facts *facts)
 
 /* ---- commands ---- */
 
-/* Our network is that of the machine, and systemd knows of a unit. */
+/*
+ * Our network is that of the machine, and systemd knows of a unit: only then is "systemctl start" a
+ * remedy. In a network namespace of our own it would start the gateway elsewhere.
+ */
 static bool has_unit(const char *root)
 {
 	static const char *const units[] = {
@@ -333,6 +351,10 @@ finish:
 
 /* ---- from the kernel ---- */
 
+/*
+ * (for doctor_proc_sockets()) A bind to a prefix or a range has its one socket at the address and
+ * port that it begins at.
+ */
 static void take_socket(void *userdata, const struct doctor_socket *socket)
 {
 	struct doctor_facts *facts = userdata;
@@ -378,6 +400,7 @@ static void look_up(struct nl_channel *channel, const char *host, struct net_rou
 		*ret_route = (struct net_route){ 0 };
 }
 
+/* Something will have to be explained of it; all routes are many, and only read for that. */
 static bool leads_elsewhere(const struct doctor_backend *backend)
 {
 	return backend->error != 0 || backend->route.type != RTN_UNICAST ||

@@ -6,6 +6,9 @@
  *
  * Gathering asks and changes nothing. It needs no right; what only CAP_NET_ADMIN may read
  * (nftables) is noted as not known.
+ *
+ * It is not one moment: what is asked later may have changed since. For a diagnosis that is good
+ * enough.
  */
 #pragma once
 
@@ -33,20 +36,20 @@ struct doctor_backend {
 	struct sockaddr_any addr;	/* port 0: none to try */
 	uint8_t protocol;		/* IPPROTO_TCP or IPPROTO_UDP */
 	bool served;			/* it gets connections: weight is not 0 */
-	int error;			/* of the look-up of the route */
+	int error;			/* of the look-up of the route, a negative errno */
 	struct net_route route;		/* if that is 0 */
-	size_t in_use;			/* source ports */
+	size_t in_use; /* sockets towards it, of whatever program; TIME_WAIT has its port, too */
 };
 
 struct doctor_facts {
 	const struct config *config;
 	const char *root;
-	char *apply; /* command that applies the configuration */
+	char *apply; /* command that applies the configuration; quoted for a shell, like the next */
 	char *start; /* command that starts the gateway */
 
 	struct net_wanted wanted;
 	struct net_state net; /* of routes, those that carry our mark */
-	int net_error;
+	int net_error;	      /* 0 or a negative errno: wanted is known then, net is not */
 	struct net_state all; /* all routes, where something has to be explained by them */
 	char *nft_image;      /* NULL: nft_error says why */
 	int nft_error;
@@ -57,16 +60,17 @@ struct doctor_facts {
 	struct doctor_backend *backends;
 	size_t n_backends;
 	bool absent;	   /* no gateway answers at the control socket, for certain */
-	int sockets_error; /* binds[].listening and backends[].in_use are not known */
+	int sockets_error; /* not 0: binds[].listening and backends[].in_use are not known */
 	struct net_route default_v4, default_v6; /* family 0: there is none */
 };
 
 /*
  * path is the configuration file. 0 or a negative errno; what cannot be read is noted in the facts
- * instead. config must outlive them.
+ * instead. config must outlive them. It waits for DNS, 10 s at most.
  */
 int doctor_facts_gather(
 	const struct config *config, const char *path, struct doctor_facts *ret_facts);
+/* Takes zeroed ones, and such as are filled in part. */
 void doctor_facts_clear(struct doctor_facts *facts);
 
 /* Fills binds and backends from the configuration and the names. 0 or -ENOMEM. */

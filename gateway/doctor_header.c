@@ -5,7 +5,10 @@
 
 #include "check_probe.h"
 
-/* The header of all TCP clients of the pool; false: some have none. */
+/*
+ * The header of all TCP clients of the pool; false: some have none. Where some have none the server
+ * must do without, so what it makes of one proves nothing.
+ */
 static bool identity_of(const struct doctor_facts *facts, const struct doctor_backend *backend,
 	enum identity *ret_identity)
 {

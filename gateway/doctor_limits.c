@@ -7,6 +7,10 @@
 #include <string.h>
 #include <sys/resource.h>
 
+/*
+ * A port towards a server is in use as long as its connection, and then a minute more (TIME_WAIT)
+ * where we have ended it first: ten thousand may so be good for some 150 short ones a second.
+ */
 #define PORTS_WRONG    1000
 #define PORTS_WARN     10000
 #define PORTS_USUAL    28232 /* 32768 to 60999, the kernel's own choice */
@@ -105,6 +109,7 @@ void doctor_check_conntrack(const struct doctor_facts *facts, struct doctor_repo
 
 /* ---- ports ---- */
 
+/* wide: more is needed than the kernel's own choice. */
 static char *mend_range(int64_t size, bool wide)
 {
 	if (!wide && size < PORTS_USUAL)
@@ -237,6 +242,10 @@ void doctor_check_somaxconn(const struct doctor_facts *facts, struct doctor_repo
 
 /* ---- files ---- */
 
+/*
+ * By this process's hard limit, to which a gateway that is started in the same way raises its own.
+ * A unit's LimitNOFILE= is not known here.
+ */
 void doctor_check_files(const struct doctor_facts *facts, struct doctor_report *report)
 {
 	const struct config *config = facts->config;

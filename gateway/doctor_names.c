@@ -7,8 +7,18 @@
 
 #include "name_merge.h"
 
+/*
+ * Theory of operation
+ *
+ * All names are asked for at the same time, in a loop that only lives as long as that takes. When
+ * time is over dns_close() ends what is left, as "no answer": so each name has its answer, and the
+ * questions, which on_answer() writes to, must outlive dns_close().
+ *
+ * Addresses are chosen as the gateway would: unusable ones left out, the others sorted, doubles
+ * dropped (name_merge.h), of which the first so many have a slot.
+ */
 #define LIMIT_MS 10000U
-#define TEXT_MAX 160
+#define TEXT_MAX 160 /* bytes of a list of addresses in a message */
 
 struct question {
 	struct dns_query query;
@@ -43,6 +53,7 @@ static void on_answer(struct dns_query *query, const struct dns_answer *answer)
 	(void)name_merge(NULL, 0, name->addrs, &name->n_addrs);
 }
 
+/* It is only there to end the waiting: the loop looks at the time then. */
 static void on_limit(struct timer *timer)
 {
 	(void)timer;

@@ -12,7 +12,7 @@ struct doctor_name {
 	size_t pool; /* index in config.pools */
 	const struct config_name *config;
 	enum dns_outcome outcome;
-	char *reason;	       /* why not found, or not answered */
+	char *reason;	       /* why not found, or not answered; also if time was over */
 	struct in_addr *addrs; /* sorted; the first config->n of them would be used */
 	size_t n_addrs;
 };

@@ -13,7 +13,10 @@
  *
  * The main file is the first that exists in the folders below. Of drop-ins with the same name the
  * one in the earlier folder counts; they are read in the order of their names, after the main file,
- * and the last word on a setting is the one that holds.
+ * and the last word on a setting is the one that holds. A word that is no boolean is none.
+ *
+ * Without any word networkd does manage foreign routes and rules. The remedy is a drop-in of ours
+ * that says no; it has to come behind the last one that says yes, which is why that is remembered.
  */
 static const char *const folders[] = {
 	"/etc/systemd",

@@ -10,8 +10,8 @@
 
 #include "tlvs.h"
 
-#define MTU_MIN	  1280U
-#define MTU_USUAL 1500U
+#define MTU_MIN	  1280U /* of IPv6 (RFC 8200): every client's link takes as much */
+#define MTU_USUAL 1500U /* Ethernet's */
 
 #define IP_UDP_HEADERS 28U
 #define HEADER_OF_IPV4 28U /* PROXY protocol, version 2 */
@@ -87,6 +87,9 @@ static char *mend_subnet(const struct net_addr *subnet)
 	return mend;
 }
 
+/*
+ * First a route that says no by itself, then a link that only has to come up, then what is missing.
+ */
 static void report_unreachable(const struct doctor_facts *facts,
 	const struct doctor_backend *backend, const char *text, struct doctor_report *report)
 {
@@ -114,6 +117,7 @@ static void report_unreachable(const struct doctor_facts *facts,
 			text, backend->owner, strerror(-backend->error));
 }
 
+/* The kernel takes the backend's address for one of ours, though no interface has it. */
 static void report_loop(const struct doctor_facts *facts, const struct doctor_backend *backend,
 	const char *text, struct doctor_report *report)
 {
@@ -221,6 +225,7 @@ static char *mend_mtu(const struct doctor_facts *facts, const struct doctor_back
 	return mend;
 }
 
+/* The longest, of a UDP listener: what proxies in front have sent is only passed on by TCP's. */
 static unsigned header_len(const struct config_listener *listener)
 {
 	if (listener->identity == IDENTITY_NONE)
@@ -331,7 +336,10 @@ static char *mend_filter(const char *ifname)
 	return mend;
 }
 
-/* Packets of "peer" come in by arrives and would leave by leaves. */
+/*
+ * Packets of "peer" come in by arrives and would leave by leaves. Strict is 1; 2 is loose, which
+ * lets in whatever has any route at all.
+ */
 static void check_filter(const struct doctor_facts *facts, const char *arrives, const char *leaves,
 	const char *peer, enum doctor_status worst, struct doctor_report *report)
 {

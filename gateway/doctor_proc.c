@@ -21,6 +21,7 @@ static int join(const char *root, const char *path, char ret_path[PATH_MAX])
 	return len < 0 || len >= PATH_MAX ? -ENAMETOOLONG : 0;
 }
 
+/* Opened so that a fifo or a terminal in its place makes nobody wait. */
 int doctor_proc_file(const char *root, const char *path, char **ret_text)
 {
 	char full[PATH_MAX];
@@ -128,6 +129,7 @@ static int parse_address(const char *text, sa_family_t family, struct sockaddr_a
 	return 0;
 }
 
+/* "  sl: local remote state ..."; the heading is no such line. */
 static int parse_socket(
 	char *line, uint8_t protocol, sa_family_t family, struct doctor_socket *ret_socket)
 {
@@ -146,6 +148,7 @@ static int parse_socket(
 	return 0;
 }
 
+/* Line by line, as there may be a hundred thousand; the rest are files of a few bytes. */
 int doctor_proc_sockets(const char *root, uint8_t protocol, sa_family_t family,
 	void (*take)(void *userdata, const struct doctor_socket *socket), void *userdata)
 {

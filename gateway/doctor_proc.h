@@ -13,7 +13,7 @@
 
 #include "sockaddr.h"
 
-#define PROC_FILE_MAX 65536U
+#define PROC_FILE_MAX 65536U /* bytes of a file that are read */
 
 /* The beginning of a file as a string, which the caller frees. 0 or a negative errno. */
 int doctor_proc_file(const char *root, const char *path, char **ret_text);
@@ -21,8 +21,8 @@ int doctor_proc_file(const char *root, const char *path, char **ret_text);
 bool doctor_proc_exists(const char *root, const char *path);
 
 /*
- * Numbers of one file, in order; n of them must be there. path is formatted. 0; -EBADMSG: something
- * else is there; or a negative errno.
+ * Numbers of one file, in order; n of them, 8 at most, must be there. path is formatted. 0;
+ * -EBADMSG: something else is there; or a negative errno.
  */
 __attribute__((format(printf, 4, 5))) int doctor_proc_numbers(
 	const char *root, int64_t *ret_numbers, size_t n, const char *format, ...);
@@ -34,6 +34,9 @@ struct doctor_socket {
 	bool listening;	  /* of UDP: not connected, whoever sends */
 };
 
-/* Calls take for every socket of the protocol in this network namespace. 0 or a negative errno. */
+/*
+ * Calls take for every socket of the protocol in this network namespace, whoever's it is; lines
+ * that make no sense are passed over. 0 or a negative errno, maybe after some calls.
+ */
 int doctor_proc_sockets(const char *root, uint8_t protocol, sa_family_t family,
 	void (*take)(void *userdata, const struct doctor_socket *socket), void *userdata);

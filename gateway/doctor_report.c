@@ -35,6 +35,7 @@ char *doctor_text(const char *format, ...)
 	return len < 0 ? NULL : text;
 }
 
+/* Nothing in it that a shell would take for something else. */
 static bool is_plain(const char *word)
 {
 	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
@@ -87,7 +88,10 @@ static struct doctor_finding *new_finding(struct doctor_report *report)
 	return &bigger[report->n_findings];
 }
 
-/* Fit for a terminal, and for JSON, which must be UTF-8. */
+/*
+ * Fit for a terminal, and for JSON, which must be UTF-8: jansson is asked whether it is. If not,
+ * all of it that is beyond ASCII goes.
+ */
 static void clean(char *text)
 {
 	json_t *probe;
@@ -186,6 +190,7 @@ static json_t *finding_json(const struct doctor_finding *finding)
 		finding->text, "mend", finding->mend);
 }
 
+/* That it could not be written is found out at the program's end (std_streams.h). */
 static int print_json(const struct doctor_report *report)
 {
 	json_t *checks = json_array(), *root;

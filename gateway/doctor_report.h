@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* In this order each is worse than the one before: doctor_worst(). */
 enum doctor_status {
 	DOCTOR_OK,
 	DOCTOR_WARN,
@@ -18,11 +19,12 @@ enum doctor_status {
 	DOCTOR_STATUS_COUNT
 };
 
+/* Texts are UTF-8, without what a terminal would obey. */
 struct doctor_finding {
 	const char *check; /* static: "link", "address", ... */
-	char *subject;
+	char *subject;	   /* what it is about: a link, an address, a pool; findings may share it */
 	enum doctor_status status;
-	char *text;
+	char *text; /* a sentence without its full stop */
 	char *mend; /* NULL: no command alone does it */
 };
 
@@ -34,13 +36,15 @@ struct doctor_report {
 };
 
 /*
- * Adds a finding. Takes over mend, which was allocated or is NULL; check must be static, subject is
- * copied. Without memory the report is incomplete, and says so.
+ * Adds a finding. Takes over mend, which was allocated or is NULL, also for want of memory: then
+ * the finding is told without it. check must be static, subject is copied. Without memory the
+ * report is incomplete, and says so. A command with anything but printable ASCII in it is left out.
  */
 __attribute__((format(printf, 6, 7))) void doctor_add(struct doctor_report *report,
 	const char *check, const char *subject, enum doctor_status status, char *mend,
 	const char *format, ...);
 
+/* Takes a zeroed one. */
 void doctor_report_clear(struct doctor_report *report);
 
 size_t doctor_count(const struct doctor_report *report, enum doctor_status status);

@@ -12,6 +12,10 @@
 
 /* ---- rule ---- */
 
+/*
+ * Whether it takes each packet that ours is for before ours is asked. The kernel's own for table
+ * local is in front of all, and one that leads to our table does what ours would.
+ */
 static bool takes_all(const struct net_rule *rule, const struct net_rule *ours)
 {
 	return rule->family == ours->family && rule->priority < ours->priority && !rule->narrow &&
@@ -138,6 +142,7 @@ static void check_route(const struct doctor_facts *facts, const struct net_route
 			"the local route to %s is missing in table %u", prefix, wanted->table);
 }
 
+/* A local route to a prefix makes all of it this machine's own, also who else is on the link. */
 static void check_neighbours(const struct doctor_facts *facts, const struct net_route *wanted,
 	struct doctor_report *report)
 {

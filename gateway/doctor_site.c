@@ -11,7 +11,10 @@
 
 #define IPV6_MTU_MIN 1280U
 
-/* A command for the link, followed by what brings back what the link has lost. Frees name. */
+/*
+ * A command for the link, followed by what brings back what the link has lost: one that goes down
+ * loses its IPv6 addresses and its routes. Frees name, which may be NULL (no memory: no command).
+ */
 static char *mend_link(const struct doctor_facts *facts, const char *ifname, const char *before,
 	char *name, const char *after)
 {
@@ -190,7 +193,11 @@ static void check_missing(const struct doctor_facts *facts, const struct net_add
 			"address %s is on %s instead of %s", text, stray->ifname, wanted->ifname);
 }
 
-/* then: the command that follows the deletion. */
+/*
+ * Duplicate address detection (RFC 4862): until it is over an IPv6 address is tentative, and one
+ * that another machine has stays unused for good. Deleting it and adding it again begins anew.
+ * then: the command that follows the deletion.
+ */
 static bool check_flags(const struct net_addr *addr, const char *text, const char *then,
 	struct doctor_report *report)
 {
@@ -247,6 +254,7 @@ static void check_wanted(const struct doctor_facts *facts, const struct net_addr
 			found->ifname);
 }
 
+/* Of IPv6 without that detection (nodad), so that it can be bound at once. */
 static char *add_command(
 	uint8_t family, const uint8_t addr[16], uint8_t prefix_len, const char *ifname)
 {
@@ -381,6 +389,7 @@ void doctor_check_sources(const struct doctor_facts *facts, struct doctor_report
 
 /* ---- listener ---- */
 
+/* Somebody has the socket, and it is not the gateway of this configuration. */
 static void taken(const struct doctor_facts *facts, const char *subject, const char *text,
 	struct doctor_report *report)
 {

@@ -3,6 +3,10 @@
  *
  * What follows from another fault (no address on a link that is down) is reported as unknown, so
  * that the fault itself stands out.
+ *
+ * Here and in the other doctor_*.h each check is a function of facts, which it does not change, and
+ * adds its findings to the report, also that all is well; the word in quotes is what findings call
+ * it. Where nothing of the kind is configured it says nothing.
  */
 #pragma once
 
