@@ -9,6 +9,7 @@
 #include <assert.h>
 #include <string.h>
 
+/* Of 0x82F63B78, the polynomial bit-reflected: entry i is what i becomes in four steps of a bit. */
 static const uint32_t crc32c_nibble[16] = {
 	0x00000000,
 	0x105ec76f,
@@ -40,11 +41,16 @@ uint32_t proxyhdr_crc32c_in_software(uint32_t crc, const uint8_t *data, size_t l
 
 #ifdef __x86_64__
 
+/* Looks into what the compiler's run time has found out before main(); it costs a load. */
 static bool has_instruction(void)
 {
 	return __builtin_cpu_supports("sse4.2");
 }
 
+/*
+ * The instruction has this very polynomial. Eight bytes in one word are the same as one after
+ * another, as x86 is little-endian and the CRC is reflected. Copied, as TLVs have no alignment.
+ */
 __attribute__((target("sse4.2"))) static uint32_t by_instruction(
 	uint32_t crc, const uint8_t *data, size_t len)
 {
@@ -79,6 +85,7 @@ uint32_t proxyhdr_crc32c_update(uint32_t crc, const uint8_t *data, size_t len)
 				 : proxyhdr_crc32c_in_software(crc, data, len);
 }
 
+/* In three pieces: the header may be the caller's input, which is neither changed nor copied. */
 uint32_t proxyhdr_crc32c_header(const uint8_t *header, size_t len, size_t crc_at)
 {
 	static const uint8_t zero[PROXYHDR_CRC32C_LEN];

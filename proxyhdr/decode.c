@@ -48,7 +48,12 @@ static bool starts_with(const uint8_t *data, size_t len, const void *prefix, siz
 
 /*
  * The two versions differ in the first byte, so that one byte is enough to choose a decoder, or to
- * say that no accepted version can come of it. REFUSED is only said of what really is a header.
+ * say that no accepted version can come of it. REFUSED is only said of what really is a header; a
+ * version that is not accepted is never waited for, so a peer that sends "P" and stops is invalid
+ * where version 1 is refused.
+ *
+ * Version 1 has no place in a datagram even if its flag is set, as the flags of a socket that takes
+ * both are often the same for both protocols.
  */
 static enum proxyhdr_reason decode_any(
 	const uint8_t *data, size_t len, unsigned flags, struct proxyhdr *ret_hdr)
@@ -89,6 +94,7 @@ int proxyhdr_decode(const void *data, size_t len, unsigned flags, struct proxyhd
 		return -EINVAL;
 
 	why = decode_any(data, len, flags, ret_hdr);
+	/* The decoders judge prefixes; that there is no more to come is known here alone. */
 	if (why == PROXYHDR_REASON_MORE && flags & PROXYHDR_DATAGRAM)
 		why = PROXYHDR_REASON_TRUNCATED;
 	if (reason)

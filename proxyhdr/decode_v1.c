@@ -10,6 +10,9 @@
  * each read also tells how many bytes at least would complete the line from there; if those do not
  * fit any more, the line is too long already. The parameters named `after` carry this number: the
  * least number of bytes that follow the item in question.
+ *
+ * Not inet_pton(3): it takes whole strings, and cannot tell an address that is wrong from one that
+ * is not complete. The grammar of addresses here is the same as its own.
  */
 #include "internal.h"
 
@@ -27,9 +30,9 @@
 
 struct cursor {
 	const uint8_t *p;
-	size_t len;
-	size_t pos;
-	enum proxyhdr_reason why;
+	size_t len;		  /* bytes that are there, payload included */
+	size_t pos;		  /* of the next one; never beyond len or PROXYHDR_V1_MAX */
+	enum proxyhdr_reason why; /* NONE: go on; MORE is sticky, too: what follows is not there */
 };
 
 static void fail(struct cursor *c, enum proxyhdr_reason why)
@@ -69,7 +72,12 @@ static void expect(struct cursor *c, const char *text, size_t after, enum proxyh
 	}
 }
 
-/* A decimal number up to max, without leading zeroes. */
+/*
+ * A decimal number up to max, without leading zeroes, as they are taken for octal ones elsewhere
+ * (section 2.1). A number that is too large, or has one, is refused at the digit that makes it so,
+ * so `value` never overflows. The number may end where the input does: then MORE is set, and what
+ * is returned is not looked at.
+ */
 static unsigned read_number(
 	struct cursor *c, unsigned max, size_t after, enum proxyhdr_reason otherwise)
 {
@@ -150,12 +158,14 @@ static void read_group(struct cursor *c, struct ipv6 *a, size_t need, size_t aft
 	while (c->pos < start + 4 && hex_value(ch) >= 0) {
 		value = value << 4 | (unsigned)hex_value(ch);
 		c->pos++;
+		/* Four digits are a whole group and begin no IPv4 address: nothing to look for. */
 		ch = c->pos < start + 4 ? peek(c, rest) : -1;
 	}
 	if (c->pos == start || c->why != PROXYHDR_REASON_NONE)
 		return;
 
 	if (ch == '.') {
+		/* It is two groups, the last of eight; or, with a gap, of at most seven. */
 		bool fits = a->gap < 0 ? a->groups == GROUPS - 2 : a->groups < GROUPS - 2;
 
 		if (!fits) {
@@ -241,7 +251,10 @@ static void read_ipv6(struct cursor *c, uint8_t *ret_addr, size_t after)
 	}
 }
 
-/* "the receiver must ignore anything presented before the CRLF is found" */
+/*
+ * "the receiver must ignore anything presented before the CRLF is found" (section 2.1): any byte,
+ * NUL and a CR or LF alone included, within the 107. A CR may be followed by the one that counts.
+ */
 static void read_unknown(struct cursor *c)
 {
 	bool cr = false;
@@ -262,7 +275,10 @@ static void read_unknown(struct cursor *c)
 	}
 }
 
-/* Everything behind "TCP". */
+/*
+ * Everything behind "TCP". The endpoints are written as they are read; hdr is handed out only if
+ * all of it was good.
+ */
 static void read_tcp(struct cursor *c, struct proxyhdr *hdr)
 {
 	bool inet6 = peek(c, 2 + sizeof("0.0.0.0") - 1 + AFTER_SRC4) == '6';

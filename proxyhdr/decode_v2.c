@@ -41,7 +41,9 @@ int proxyhdr_v2_address_len(uint8_t byte13)
 
 /*
  * Judges the 16 fixed bytes as far as they are there. With NONE they all are, and *ret_addresses
- * and *ret_length are the lengths of the address block and of all that follows.
+ * and *ret_length are the lengths of the address block and of all that follows. The length counts
+ * once both of its bytes are there: half of it decides nothing, as even 0 may become 255, which has
+ * room for any addresses.
  */
 static enum proxyhdr_reason check_fixed(
 	const uint8_t *data, size_t len, size_t *ret_addresses, size_t *ret_length)
@@ -147,6 +149,7 @@ enum proxyhdr_reason proxyhdr_decode_v2(const uint8_t *data, size_t len, struct 
 	hdr.consumed = PROXYHDR_V2_MIN + length;
 	hdr.command = data[V2_VERSION_AT] & 0xf ? PROXYHDR_PROXY : PROXYHDR_LOCAL;
 
+	/* LOCAL, or byte 13 is 00: the rest is skipped, and hdr stays UNSPEC, without TLVs. */
 	if (addresses > 0) {
 		size_t area = PROXYHDR_V2_MIN + addresses;
 		size_t visible = len < hdr.consumed ? len : hdr.consumed;

@@ -18,7 +18,10 @@ static int address_len(const struct proxyhdr *hdr)
 	return proxyhdr_v2_address_len((uint8_t)(family << 4 | transport));
 }
 
-/* Writes both ends; `block_len` is what address_len said. */
+/*
+ * Writes both ends, both addresses before both ports; `block_len` is what address_len said, and not
+ * 0. UNIX fills it with paths alone.
+ */
 static void put_endpoints(uint8_t *block, const struct proxyhdr *hdr, size_t block_len)
 {
 	bool ports = hdr->family != PROXYHDR_UNIX;
@@ -58,6 +61,7 @@ int proxyhdr_encode_v2(const struct proxyhdr *hdr, uint8_t *buf, size_t size, si
 	if (size < PROXYHDR_V2_MIN + length)
 		return -ENOSPC;
 
+	/* Nothing can fail from here on: buf is written whole or not at all. */
 	memcpy(buf, proxyhdr_v2_signature, V2_SIGNATURE_LEN);
 	buf[V2_VERSION_AT] = (uint8_t)(2U << 4 | (unsigned)hdr->command);
 	buf[V2_FAMILY_AT] = (uint8_t)((unsigned)hdr->family << 4 | (unsigned)hdr->transport);

@@ -14,7 +14,10 @@
 	"PROXY TCP6 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff " \
 	"ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n"
 
-/* The line as it grows; PROXYHDR_V1_MAX bytes hold every line that can be asked for. */
+/*
+ * The line as it grows; PROXYHDR_V1_MAX bytes hold every line that can be asked for. It is made
+ * aside and copied at the end, so that the caller's buffer is untouched if it is too small.
+ */
 struct line {
 	char text[PROXYHDR_V1_MAX];
 	size_t len;
@@ -34,7 +37,10 @@ static void put_text(struct line *line, const char *text)
 		put_char(line, *text++);
 }
 
-/* A 16-bit number in base 10 or 16, without leading zeroes. */
+/*
+ * A 16-bit number in base 10 or 16, without leading zeroes. Not printf(3), which looks at locales,
+ * and may allocate.
+ */
 static void put_number(struct line *line, unsigned value, unsigned base)
 {
 	char reversed[5];

@@ -9,6 +9,9 @@
  * The library works on memory that the caller owns: it allocates nothing, opens nothing, logs
  * nothing and keeps no state between calls, so every function may be called from any thread.
  *
+ * Whether a header is to be believed is not for the library to say: anybody can write one. Take it
+ * only from peers that you know, and take nothing else from those (sections 2 and 5).
+ *
  * Pointers must not be NULL, unless it says that they may. That is the caller's business, and all
  * that an assertion may stop the program for; no input from the network trips one.
  *
@@ -40,7 +43,7 @@ extern "C" {
 #define PROXYHDR_V2_INET_LEN   28U
 #define PROXYHDR_V2_INET6_LEN  52U
 #define PROXYHDR_V2_UNIX_LEN   232U
-#define PROXYHDR_V2_MAX	       65551U /* 16 + 65535: what the length field can say */
+#define PROXYHDR_V2_MAX	       65551U /* 16 + 65535: with so many bytes none is incomplete */
 #define PROXYHDR_TLV_HEAD_LEN  3U     /* type, length */
 #define PROXYHDR_CRC32C_LEN    4U     /* value of a CRC32c TLV; the whole TLV takes 7 */
 #define PROXYHDR_UNIQUE_ID_MAX 128U   /* value of a UNIQUE_ID TLV (section 2.2.5) */
@@ -48,7 +51,10 @@ extern "C" {
 
 /* ---- what a header says ---- */
 
-/* The values are those on the wire. */
+/*
+ * The values of these three are those on the wire (version 2): the command is the lower half of
+ * byte 12, family and transport are the halves of byte 13.
+ */
 enum proxyhdr_command {
 	PROXYHDR_LOCAL = 0, /* the relay's own connection: the socket's endpoints count */
 	PROXYHDR_PROXY = 1, /* on behalf of a client: the header's endpoints count */
@@ -69,7 +75,9 @@ enum proxyhdr_transport {
 
 /*
  * One end. INET uses addr[0..3], INET6 addr[0..15], both in network order; UNIX uses all 108 bytes,
- * a path filled up with zeroes. The port is in host order, and 0 for UNIX.
+ * a path filled up with zeroes: it has no NUL if it is 108 bytes long, and begins with one if it is
+ * an abstract name. The port is in host order, and 0 for UNIX; 0 is also one that a client may have
+ * (section 2.1). What a family does not use is zero after decoding and not looked at for encoding.
  */
 struct proxyhdr_endpoint {
 	uint8_t addr[PROXYHDR_ADDR_MAX];
@@ -78,9 +86,10 @@ struct proxyhdr_endpoint {
 
 /*
  * A header. `tlvs` points at raw TLVs (version 2 only), NULL when there are none: after decoding
- * into the caller's input, before encoding at whatever the caller wants copied behind the
- * addresses. `consumed` is the header's length on the wire; the payload begins there. Encoding
- * ignores it.
+ * into the caller's input, and is good as long as that is; before encoding at whatever the caller
+ * wants copied behind the addresses. The library never owns or frees it, and a copy of the struct
+ * points at the same bytes. `consumed` is the header's length on the wire, 16 to 65551, or 15 to
+ * 107 in version 1; the payload begins there. Encoding ignores it.
  */
 struct proxyhdr {
 	uint8_t version; /* 1 or 2 */
@@ -94,7 +103,11 @@ struct proxyhdr {
 	size_t consumed;
 };
 
-/* TLV types that the specification names (section 2.2 and those behind it). */
+/*
+ * TLV types that the specification names (section 2.2 and those behind it). Any other byte is a
+ * type, too, and 0 is nobody's. Their values are bytes without a NUL at the end; what is in them is
+ * not looked at by this library, but for the length of UNIQUE_ID and the CRC32c.
+ */
 enum proxyhdr_tlv_type {
 	PROXYHDR_TLV_ALPN = 0x01,
 	PROXYHDR_TLV_AUTHORITY = 0x02,
@@ -124,17 +137,21 @@ enum proxyhdr_tlv_type {
 /*
  * Writes `hdr` into buf[0..size), with hdr->tlvs copied behind the addresses if tlvs_len is not 0.
  * The result is to be the first thing on the connection, in one write; in front of the payload in
- * the same datagram, every time, over UDP.
+ * the same datagram, every time, over UDP. 0, and *ret_len is its length; on failure neither that
+ * nor buf is written to.
  *
  * Version 1 (section 2.1): INET and INET6 with STREAM, or UNSPEC and LOCAL, which both become
  * "PROXY UNKNOWN". IPv6 is written in hexadecimal groups throughout, also when it holds an IPv4
- * address, as the grammar knows nothing else.
+ * address, as the grammar knows nothing else; in lower case and with the longest run of zeroes as
+ * "::" (RFC 5952). 107 bytes take every line.
  *
  * Version 2 (section 2.2): byte 13 is one of 00 11 12 21 22 31 32. LOCAL is encoded as the struct
  * says: with family and transport UNSPEC, as recommended, it is 16 bytes; with a family the
- * addresses are written too.
+ * addresses are written too. TLVs are written in either case, but behind LOCAL and UNSPEC no
+ * receiver has to look at them, and proxyhdr_decode does not.
  *
- * tlvs must be well-formed and must not hold a CRC32c TLV, which proxyhdr_crc32c_append adds.
+ * tlvs must be well-formed, must not lie in buf, and must not hold a CRC32c TLV, which
+ * proxyhdr_crc32c_append adds.
  *
  *   -EINVAL    no such header: unknown version, command, family or transport; family without
  *              transport or the reverse; version 1 with UNIX, DGRAM or TLVs; a port on UNIX;
@@ -147,10 +164,13 @@ PROXYHDR_API int proxyhdr_encode(
 
 /*
  * Appends one TLV to the encoded version 2 header buf[0..*inout_len) and corrects its length field.
- * value may be NULL if value_len is 0, and must not lie in buf. On failure nothing is changed.
+ * value may be NULL if value_len is 0, and must not lie in buf. 0, and *inout_len has grown by
+ * 3 + value_len; on failure nothing is changed. Whether the same type is there already is not
+ * looked at. The whole header is checked each time: for many TLVs let proxyhdr_encode copy them.
  *
- *   -EINVAL    buf does not hold exactly one version 2 header; it has a CRC32c TLV already, which
- *              must be the last to be added; type is CRC32c; UNIQUE_ID of more than 128 bytes
+ *   -EINVAL    buf does not hold exactly one version 2 header, judged by its signature, byte 13,
+ *              length and TLVs; it has a CRC32c TLV already, which must be the last to be added;
+ *              type is CRC32c; UNIQUE_ID of more than 128 bytes
  *   -EMSGSIZE  addresses and TLVs would be more than 65535 bytes
  *   -ENOSPC    buf[0..size) is too small
  */
@@ -158,8 +178,10 @@ PROXYHDR_API int proxyhdr_tlv_append(uint8_t *buf, size_t size, size_t *inout_le
 	const void *value, uint16_t value_len);
 
 /*
- * Appends the CRC32c TLV over the whole header (section 2.2.3). Must be the last change to it.
- * Errors as proxyhdr_tlv_append.
+ * Appends the CRC32c TLV over the whole header (section 2.2.3), which takes 7 bytes; its value is
+ * in network order. Must be the last change to it: a receiver that checks it must refuse the header
+ * if a byte is another one, and proxyhdr_tlv_append refuses to change it. Errors as
+ * proxyhdr_tlv_append.
  */
 PROXYHDR_API int proxyhdr_crc32c_append(uint8_t *buf, size_t size, size_t *inout_len);
 
@@ -176,19 +198,19 @@ PROXYHDR_API int proxyhdr_crc32c_append(uint8_t *buf, size_t size, size_t *inout
 
 /* Why a header was not accepted. The numbers are stable. */
 enum proxyhdr_reason {
-	PROXYHDR_REASON_NONE = 0,      /* it was */
-	PROXYHDR_REASON_MORE = 1,      /* incomplete: a proper prefix of a valid header */
-	PROXYHDR_REASON_TRUNCATED = 2, /* the same, in a datagram */
-	PROXYHDR_REASON_SIGNATURE = 3, /* neither version's first bytes */
-	PROXYHDR_REASON_REFUSED = 4,   /* a version that the flags do not accept */
-	PROXYHDR_REASON_V1_DATAGRAM = 5,
-	PROXYHDR_REASON_V1_PROTOCOL = 6, /* not TCP4, TCP6 or UNKNOWN and one space */
-	PROXYHDR_REASON_V1_ADDRESS = 7,
-	PROXYHDR_REASON_V1_PORT = 8,
+	PROXYHDR_REASON_NONE = 0,	  /* it was */
+	PROXYHDR_REASON_MORE = 1,	  /* incomplete: a proper prefix of a valid header */
+	PROXYHDR_REASON_TRUNCATED = 2,	  /* the same, in a datagram */
+	PROXYHDR_REASON_SIGNATURE = 3,	  /* neither version's first bytes */
+	PROXYHDR_REASON_REFUSED = 4,	  /* a version that the flags do not accept */
+	PROXYHDR_REASON_V1_DATAGRAM = 5,  /* "PROXY" begins a datagram */
+	PROXYHDR_REASON_V1_PROTOCOL = 6,  /* not TCP4, TCP6 or UNKNOWN and one space */
+	PROXYHDR_REASON_V1_ADDRESS = 7,	  /* not one of the family, or no one space behind it */
+	PROXYHDR_REASON_V1_PORT = 8,	  /* not 0 to 65535, a leading zero, no space behind */
 	PROXYHDR_REASON_V1_END = 9,	  /* no CRLF where the line has to end */
 	PROXYHDR_REASON_V1_TOO_LONG = 10, /* no CRLF within 107 bytes */
-	PROXYHDR_REASON_V2_VERSION = 11,
-	PROXYHDR_REASON_V2_COMMAND = 12,
+	PROXYHDR_REASON_V2_VERSION = 11,  /* the upper half of byte 12 is not 2 */
+	PROXYHDR_REASON_V2_COMMAND = 12,  /* the lower half of byte 12 is neither 0 nor 1 */
 	PROXYHDR_REASON_V2_FAMILY = 13,	  /* byte 13 is none of the seven that exist */
 	PROXYHDR_REASON_V2_LENGTH = 14,	  /* too short for the family's addresses */
 	PROXYHDR_REASON_TLV_SHORT = 15,	  /* one or two stray bytes behind the last TLV */
@@ -203,10 +225,13 @@ enum proxyhdr_reason {
 PROXYHDR_API const char *proxyhdr_reason_text(enum proxyhdr_reason reason);
 
 /*
- * Decodes the header at the start of data[0..len); payload may follow it. Returns one of
+ * Decodes the header at the start of data[0..len); payload may follow it, and data may be NULL if
+ * len is 0, which is incomplete. data is only read, and ret_hdr->tlvs leads into it. Nothing is
+ * remembered from call to call: each begins anew at the first byte. Returns one of
  *
  *   0         ok: *ret_hdr is set, and its consumed tells where the payload begins
- *   -EAGAIN   incomplete: read more and call again with all of it. Never with PROXYHDR_DATAGRAM
+ *   -EAGAIN   incomplete: read more and call again with all of it. Never with PROXYHDR_DATAGRAM,
+ *             and never with PROXYHDR_V2_MAX bytes or more
  *   -EBADMSG  invalid: no bytes behind these would make a valid header
  *   -EINVAL   the call is wrong: no version in flags, or an unknown flag
  *
@@ -237,14 +262,17 @@ PROXYHDR_API int proxyhdr_decode(const void *data, size_t len, unsigned flags,
 
 /* ---- walking through TLVs ---- */
 
-/* A TLV; value points into the area that is walked through. */
+/*
+ * A TLV; value points into the area that is walked through, and is good as long as that is. If len
+ * is 0 it may be the first byte behind the area, and must not be read.
+ */
 struct proxyhdr_tlv {
 	uint8_t type;
-	uint16_t len;
+	uint16_t len; /* of the value, in bytes */
 	const uint8_t *value;
 };
 
-/* A place in a TLV area. The members are the library's own. */
+/* A place in a TLV area. The members are the library's own. To be copied, and forgotten, freely. */
 struct proxyhdr_tlv_iter {
 	const uint8_t *next;
 	size_t left;
@@ -262,16 +290,19 @@ PROXYHDR_API void proxyhdr_tlv_start(
 	struct proxyhdr_tlv_iter *iter, const uint8_t *tlvs, size_t len);
 
 /*
- * Returns 1 and the next TLV, 0 at the end, or -EBADMSG where the area is malformed; from then on
- * always -EBADMSG, so that one check after the loop is enough. A decoded header's area is known to
- * be well-formed; the inside of an SSL TLV is not.
+ * Returns 1 and the next TLV, 0 at the end, or -EBADMSG where the area is malformed (a TLV runs
+ * past the end, or one or two bytes are left); from then on always -EBADMSG, so that one check
+ * after the loop is enough. Types are not judged. A decoded header's area is known to be
+ * well-formed; the inside of an SSL TLV is not.
  */
 PROXYHDR_API int proxyhdr_tlv_next(struct proxyhdr_tlv_iter *iter, struct proxyhdr_tlv *ret_tlv);
 
 /*
- * Looks into an SSL TLV (section 2.2.6): ret_client gets its bit field, ret_verify 0 if the
- * client's certificate was verified, and ret_sub an iterator over the TLVs 0x21 to 0x28 inside.
- * -EINVAL if tlv is of another type, -EBADMSG if it is shorter than the five fixed bytes.
+ * Looks into an SSL TLV (section 2.2.6): ret_client gets its bit field (0x01: by SSL or TLS, 0x02:
+ * a certificate on this connection, 0x04: in its session), ret_verify, in host order, 0 if the
+ * client has shown a certificate that was verified, and ret_sub an iterator over the TLVs 0x21 to
+ * 0x28 inside, which lead into tlv->value. 0; -EINVAL if tlv is of another type, -EBADMSG if it is
+ * shorter than the five fixed bytes.
  */
 PROXYHDR_API int proxyhdr_tlv_ssl(const struct proxyhdr_tlv *tlv, uint8_t *ret_client,
 	uint32_t *ret_verify, struct proxyhdr_tlv_iter *ret_sub);

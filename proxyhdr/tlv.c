@@ -63,6 +63,9 @@ int proxyhdr_tlv_ssl(const struct proxyhdr_tlv *tlv, uint8_t *ret_client, uint32
  * Judges the TLV of which `visible` bytes (at least one) are there, where `declared` bytes are left
  * in the area. Puts its length into *ret_len, which is only good with NONE. A length of which only
  * the upper half is there counts as the least that it can become.
+ *
+ * `declared` is never 1 or 2 here: an area that small is refused before, and so is a TLV that
+ * leaves so few behind it (TLV_SHORT below). So `room` does not wrap.
  */
 static enum proxyhdr_reason check_one(
 	const uint8_t *p, size_t visible, size_t declared, size_t *ret_len)
@@ -127,7 +130,11 @@ enum proxyhdr_reason proxyhdr_tlv_check(
 	return PROXYHDR_REASON_NONE;
 }
 
-/* Whether buf[0..len) is a version 2 header to which a TLV may be appended, and nothing else. */
+/*
+ * Whether buf[0..len) is a version 2 header to which a TLV may be appended, and nothing else. Byte
+ * 12 is taken for what the encoder wrote. A LOCAL header has to have a byte 13 that exists: with
+ * another one nobody could say where its TLVs begin.
+ */
 static bool may_append(const uint8_t *buf, size_t len)
 {
 	size_t crc = SIZE_MAX;
@@ -149,7 +156,10 @@ static bool may_append(const uint8_t *buf, size_t len)
 	return crc == SIZE_MAX;
 }
 
-/* Appends any TLV; which types and lengths are allowed is the caller's business. */
+/*
+ * Appends any TLV; which types and lengths are allowed is the caller's business. All is judged
+ * before the first byte is written.
+ */
 static int append(uint8_t *buf, size_t size, size_t *inout_len, uint8_t type, const void *value,
 	uint16_t value_len)
 {
