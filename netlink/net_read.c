@@ -126,6 +126,7 @@ int net_read_state(
 	struct net_state state = { 0 };
 	int err;
 
+	/* Links first: what was made on one that came later has no name, and is looked at again. */
 	err = read_kind(channel, RTNL_LINKS, AF_UNSPEC, routes, &state);
 	for (size_t i = 0; i < 2 && !err; i++) {
 		err = read_kind(channel, RTNL_ADDRS, families[i], routes, &state);

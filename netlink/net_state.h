@@ -18,9 +18,9 @@
 #define NET_MARK 166
 
 struct net_link {
-	uint32_t index;
-	uint32_t mtu;
-	uint16_t type; /* ARPHRD_* of net/if_arp.h */
+	uint32_t index; /* 1 or more */
+	uint32_t mtu;	/* bytes */
+	uint16_t type;	/* ARPHRD_* of net/if_arp.h */
 	char name[IFNAMSIZ];
 	bool up;      /* IFF_UP: as the administrator wants it */
 	bool running; /* IFF_LOWER_UP: it has a carrier */
@@ -28,10 +28,10 @@ struct net_link {
 };
 
 struct net_addr {
-	uint8_t family; /* AF_INET or AF_INET6 */
-	uint8_t prefix_len;
-	uint8_t scope;	  /* RT_SCOPE_* */
-	uint8_t protocol; /* NET_MARK: ours; 0: the kernel did not say */
+	uint8_t family;	    /* AF_INET or AF_INET6 */
+	uint8_t prefix_len; /* of the subnet on the link, up to 32 or 128 */
+	uint8_t scope;	    /* RT_SCOPE_* */
+	uint8_t protocol;   /* NET_MARK: ours; 0: the kernel did not say (before 5.18) */
 	uint8_t addr[16];
 	uint32_t flags;	       /* IFA_F_*: tentative, failed, nodad, deprecated, ... */
 	uint32_t index;	       /* of the link; 0 in what is wanted */
@@ -43,8 +43,8 @@ struct net_route {
 	uint8_t family;
 	uint8_t type;	  /* RTN_UNICAST, RTN_LOCAL, RTN_BLACKHOLE, ... */
 	uint8_t protocol; /* NET_MARK: ours */
-	uint8_t scope;	  /* RT_SCOPE_* */
-	uint8_t dst_len;
+	uint8_t scope;	  /* RT_SCOPE_*; of IPv6 always RT_SCOPE_UNIVERSE */
+	uint8_t dst_len;  /* 0: the default route */
 	uint8_t dst[16];
 	uint8_t gateway[16]; /* zero: none */
 	uint8_t source[16];  /* preferred source; zero: none */
@@ -57,11 +57,11 @@ struct net_route {
 
 struct net_rule {
 	uint8_t family;
-	uint8_t action;	  /* FR_ACT_TO_TBL, ... */
-	uint8_t protocol; /* NET_MARK: ours */
-	bool narrow;	  /* has a selector that is not shown here: source, interface, port, ... */
-	uint32_t priority;
-	uint32_t table;
+	uint8_t action;	   /* FR_ACT_TO_TBL, ... */
+	uint8_t protocol;  /* NET_MARK: ours */
+	bool narrow;	   /* has a selector that is not shown here: source, interface, port, ... */
+	uint32_t priority; /* the lower one is asked first */
+	uint32_t table;	   /* of FR_ACT_TO_TBL */
 	uint32_t mark;
 	uint32_t mask; /* 0: any mark */
 };
@@ -78,7 +78,7 @@ struct net_state {
 	size_t n_rules;
 };
 
-/* Append a copy. 0 or -ENOMEM. */
+/* Append a copy. 0, or -ENOMEM, and the state is as it was. Any array of its kind may move. */
 int net_state_add_link(struct net_state *state, const struct net_link *link);
 int net_state_add_addr(struct net_state *state, const struct net_addr *addr);
 int net_state_add_route(struct net_state *state, const struct net_route *route);
@@ -100,7 +100,7 @@ bool net_addr_same(const struct net_addr *a, const struct net_addr *b);
 bool net_route_same(const struct net_route *a, const struct net_route *b);
 bool net_rule_same(const struct net_rule *a, const struct net_rule *b);
 
-/* Bytes of an address of the family. */
+/* Bytes of an address of the family: 4, or 16 of any other. */
 static inline size_t net_family_len(uint8_t family)
 {
 	return family == 2 /* AF_INET */ ? 4 : 16;

@@ -129,6 +129,10 @@ static int request(struct nl_channel *channel, const struct net_step *step)
 	return err ? err : nl_channel_request(channel, buf, len, seq);
 }
 
+/*
+ * EEXIST may be said of the same thing, or of another that excludes it (an address with another
+ * length, a route with the same metric elsewhere): only looking tells which.
+ */
 static int add(struct nl_channel *channel, const struct net_step *step, bool *ret_changed)
 {
 	struct search search = { .step = step };
@@ -158,6 +162,7 @@ static bool is_gone(enum net_step_kind kind, int err)
 	return err == -ESRCH || err == -ENOENT;
 }
 
+/* The kernel compares the protocol of routes and rules, and not that of addresses. */
 static int remove_ours(struct nl_channel *channel, const struct net_step *step, bool *ret_changed)
 {
 	struct search search = { .step = step };

@@ -245,6 +245,7 @@ static void print_chain(FILE *out, const struct chain *chain, const struct nft_w
 		fprintf(out, "\t}\n");
 }
 
+/* The chains are those of nft_chain.c, with nft's words for the priorities there. */
 char *net_text_nft(const struct nft_wanted *wanted)
 {
 	static const struct chain chains[] = {

@@ -30,6 +30,7 @@ static struct nlmsghdr *put_header(void *buf, uint16_t type, uint16_t flags, uin
 
 /* ---- taking the queue ---- */
 
+/* Flags are taken only with a mask of those that are meant. */
 static int configure(struct nf_queue *queue, uint32_t max_packets)
 {
 	const struct nfqnl_msg_config_cmd bind = { .command = NFQNL_CFG_CMD_BIND };
@@ -69,6 +70,7 @@ int nf_queue_open(struct nf_queue *queue, uint16_t number, uint32_t max_packets,
 	err = configure(&opened, max_packets);
 	if (err) {
 		nl_channel_close(&opened.channel);
+		/* What the kernel says of a part of nfnetlink that it does not have. */
 		return err == -EINVAL ? -EOPNOTSUPP : err;
 	}
 	*queue = opened;

@@ -10,10 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What a batch's begin or end takes. */
+/* What a batch's begin or end takes, or the two headers of a message: 20 bytes each. */
 #define FRAME_MAX 64U
 #define SIZE_MIN  4096U
 
+/* Zeroes it, so that no byte of the heap gets to the kernel as padding. */
 static bool make_room(struct nft_batch *batch, size_t room)
 {
 	size_t size = batch->size ? batch->size : SIZE_MIN;

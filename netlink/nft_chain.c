@@ -5,13 +5,18 @@
 
 #include "nft_rule.h"
 
+/*
+ * The priorities are those that nft(8) calls mangle and raw, and net_text.c writes: raw is before
+ * conntrack (-200), which would have tracked the packet already. Type "filter" will do for all: a
+ * chain of type "route", which looks for another route when the mark has changed, is of use at
+ * output only.
+ */
 const struct nft_chain nft_chains[NFT_CHAINS] = {
 	{ "divert", NF_INET_PRE_ROUTING, -150 },
 	{ "track", NF_INET_PRE_ROUTING, -300 },
 	{ "answer", NF_INET_LOCAL_OUT, -300 },
 };
 
-/* Whether the rule has a part in the chain of that index. */
 bool nft_chain_has(size_t chain, const struct nft_rule *rule)
 {
 	return rule->kind == NFT_RULE_NOTRACK ? chain > 0 : chain == 0;

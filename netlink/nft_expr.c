@@ -96,6 +96,7 @@ void nft_expr_match_prefix(
 	uint8_t mask[16] = { 0 };
 
 	nft_expr_load_payload(to, NFT_PAYLOAD_NETWORK_HEADER, offset, len);
+	/* As nft(8) writes it: nothing to mask if all bits count. */
 	if (prefix_len < 8 * len) {
 		for (unsigned bit = 0; bit < prefix_len; bit++)
 			mask[bit / 8] |= (uint8_t)(0x80U >> bit % 8);
@@ -108,6 +109,7 @@ void nft_expr_match_ports(struct nft_expr *to, uint32_t offset, uint16_t min, ui
 {
 	const uint16_t first = htons(min), last = htons(max);
 
+	/* Port 0 has no listener that a packet could be for. */
 	if (min <= 1 && max == UINT16_MAX)
 		return;
 	nft_expr_load_payload(to, NFT_PAYLOAD_TRANSPORT_HEADER, offset, sizeof(first));

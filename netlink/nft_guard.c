@@ -47,6 +47,10 @@ static int send_table(struct nl_channel *channel, bool remove)
 	return err;
 }
 
+/*
+ * The kernel says EEXIST of a table that anybody may change, and EPERM of one that another socket
+ * owns as well as of a lack of rights: only with rights can it be asked for.
+ */
 static int make_table(struct nl_channel *channel)
 {
 	int err = send_table(channel, false);

@@ -26,7 +26,10 @@ static size_t address_len(uint8_t family)
 	return family == AF_INET6 ? 16 : 4;
 }
 
-/* The first address behind the prefix; false: there is none. */
+/*
+ * The first address behind the prefix; false: there is none, as the prefix reaches to the last
+ * address of all, and the interval stays open. prefix_len is 1 at least.
+ */
 static bool find_end(const struct nft_guard_element *element, uint8_t ret_addr[16])
 {
 	unsigned last_bit = element->prefix_len - 1U; /* which 1 is added to */
@@ -61,6 +64,7 @@ static void put_comment(struct nlmsghdr *message, const char *comment)
 	mnl_attr_put(message, NFTA_SET_ELEM_USERDATA, 2 + len + 1, data);
 }
 
+/* To remove one, the keys of both ends say which it is. */
 static void put_element(
 	struct nlmsghdr *message, const struct nft_guard_element *element, bool with_details)
 {
@@ -117,6 +121,7 @@ static void put_family(struct nft_batch *batch, uint16_t type, uint8_t family,
 		if (!message)
 			return;
 		list = mnl_attr_nest_start(message, NFTA_SET_ELEM_LIST_ELEMENTS);
+		/* There is one at least, as elements[i] is of the family: no list is empty. */
 		for (; i < n && message->nlmsg_len < LIST_MAX - ELEMENT_MAX; i++) {
 			if (elements[i].family == family)
 				put_element(message, &elements[i], type == NFT_MSG_NEWSETELEM);

@@ -18,10 +18,11 @@
 /* The longest rule has some 900 bytes. */
 #define MESSAGE_MAX 2048U
 
-/* Types of keys as nft(8) numbers them. */
+/* Types of keys as nft(8) numbers them; the kernel keeps them for it, and goes by the length. */
 #define TYPE_IPADDR  7U
 #define TYPE_IP6ADDR 8U
 
+/* Their order is that of the bits of struct nft_guard.hooks, which outlive this image. */
 enum chain { ADMIT, BANS, REFUSE, CHAINS };
 
 static const struct chain_shape {
@@ -65,7 +66,11 @@ static bool bans_to(const struct nft_guard_wanted *wanted, uint8_t family)
 	return false;
 }
 
-/* ---- the table ---- */
+/*
+ * ---- the table ----
+ *
+ * Each of these takes a batch that has failed, and does nothing then but free what it has made.
+ */
 
 static void put_table(struct nft_batch *batch, uint16_t type, uint16_t flags, uint32_t table_flags)
 {
@@ -107,6 +112,7 @@ static void put_counter(struct nft_batch *batch, const char *name)
 		nftnl_obj_free(object);
 }
 
+/* id: any, but one's own within the batch. */
 static void put_set(struct nft_batch *batch, const char *name, bool v6, uint32_t id)
 {
 	struct nftnl_set *set = nftnl_set_alloc();
@@ -300,6 +306,7 @@ static void put_set_jump(struct nft_batch *batch, bool v6)
 	put_rule(batch, expr.rule, NFT_MSG_NEWRULE, expr.err);
 }
 
+/* A SYN and nothing else: an answer to a connection of our own has ACK, too. */
 static void put_syn_jump(struct nft_batch *batch)
 {
 	struct nft_expr expr = { .rule = make_rule(batch, ADMIT) };
@@ -331,6 +338,7 @@ static bool is_used(const struct nft_guard_wanted *wanted, enum chain chain)
 	return !chains[chain].has_hook || has_rules(wanted, chain);
 }
 
+/* Chains are emptied or made before the rules that go into them come, in the order of the batch. */
 unsigned nft_guard_put_rules(
 	struct nft_batch *batch, const struct nft_guard_wanted *wanted, unsigned hooks)
 {

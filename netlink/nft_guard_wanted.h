@@ -28,6 +28,7 @@ struct nft_guard_rule {
 	uint32_t ifindex; /* came in by this interface; 0: by any */
 };
 
+/* In the order in which the kernel tries them, of each chain. The caller's. */
 struct nft_guard_wanted {
 	struct nft_guard_rule *rules;
 	size_t n_rules;

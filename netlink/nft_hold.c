@@ -26,7 +26,11 @@
 
 /* ---- rules ---- */
 
-/* A packet that nobody reads goes on at the next chain. */
+/*
+ * A packet that nobody reads (BYPASS: no socket has the queue) goes on at the next chain. As a
+ * target of xtables the same is a struct in the machine's own byte order, which libnftnl hands to
+ * the kernel as it is, and frees with the expression.
+ */
 static void queue_packet(struct nft_expr *to, const struct nft_hold *hold)
 {
 	const struct xt_NFQ_info_v3 info = {
@@ -73,7 +77,10 @@ static void fill_hold(
 	queue_packet(expr, hold);
 }
 
-/* The mark has done its work, and is no business of the answer's. */
+/*
+ * The mark has done its work, and is no business of the answer's, to which the kernel may copy it
+ * (net.ipv4.fwmark_reflect): so it is cleared before.
+ */
 static void fill_answer(struct nft_expr *expr, enum nft_hold_refusal refusal)
 {
 	static const uint8_t codes[NFT_HOLD_REFUSALS] = {
@@ -269,6 +276,10 @@ static int install(struct nl_channel *channel, const struct nft_hold *hold, bool
 	return err ? err : send_batch(channel, buf, len, last);
 }
 
+/*
+ * The kernel cannot be asked what it knows. Of an expression that it does not, it says ENOENT, and
+ * as a batch is taken whole or not at all, nothing of the first is in the way of the second.
+ */
 int nft_hold_install(struct nl_channel *channel, const struct nft_hold *hold)
 {
 	int err = install(channel, hold, true);

@@ -102,10 +102,10 @@ static bool is_ours(const char *table, uint32_t family)
  * of ours, of which every attribute was looked at here.
  */
 struct shape {
-	const char *name;
-	uint16_t max;	 /* attributes up to here are of 32 bits, */
-	uint32_t nested; /* but these, by their bits, are of data */
-	uint32_t bytes;	 /* and these of 8 bits */
+	const char *name; /* NULL: none of ours */
+	uint16_t max;	  /* attributes up to here are of 32 bits, */
+	uint32_t nested;  /* but these, by their bits, are of data */
+	uint32_t bytes;	  /* and these of 8 bits */
 };
 
 #define BIT(attr) (1U << (attr))
@@ -124,7 +124,11 @@ static const struct shape shapes[] = {
 	{ "tproxy", NFTA_TPROXY_REG_PORT, 0, 0 },
 };
 
-/* The attributes by their types; of two of a type the last. */
+/*
+ * The attributes by their types; of two of a type the last. NFTA_CHAIN_TYPE (7) is the highest that
+ * is looked for, at any level. At the top of a message others are no matter, as newer kernels add
+ * some; within expressions they make a rule one that is not ours.
+ */
 struct attrs {
 	const struct nlattr *at[NFTA_CHAIN_TYPE + 1];
 	const struct nlattr *last;
@@ -243,6 +247,18 @@ static bool is_plain_rule(const struct nlattr *exprs)
 	return is_nest(exprs) && mnl_attr_parse_nested(exprs, check_expr, NULL) >= 0;
 }
 
+/*
+ * How the dumps are nested, as far as it matters:
+ *
+ *   table   NFTA_TABLE_NAME, _FLAGS, _USE
+ *   chain   NFTA_CHAIN_TABLE, _NAME, _POLICY, _TYPE
+ *           NFTA_CHAIN_HOOK           { NFTA_HOOK_HOOKNUM, _PRIORITY }; not of inner chains
+ *   rule    NFTA_RULE_TABLE, _CHAIN
+ *           NFTA_RULE_EXPRESSIONS     { NFTA_LIST_ELEM ... }, in the order in which they are tried
+ *             NFTA_LIST_ELEM          { NFTA_EXPR_NAME, NFTA_EXPR_DATA { the expression's own } }
+ *               of type data          { NFTA_DATA_VALUE }, or
+ *                                     { NFTA_DATA_VERDICT { NFTA_VERDICT_CODE } }
+ */
 static int feed_table(struct nft_image *image, const struct attrs *attrs)
 {
 	uint32_t flags, use;

@@ -16,7 +16,7 @@
 /* What this machine says to itself is no client's. */
 static void match_outside(struct nft_expr *to)
 {
-	const uint16_t loopback = ARPHRD_LOOPBACK;
+	const uint16_t loopback = ARPHRD_LOOPBACK; /* in the machine's own byte order */
 
 	nft_expr_load_meta(to, NFT_META_IIFTYPE);
 	nft_expr_compare(to, NFT_CMP_NEQ, &loopback, sizeof(loopback));
@@ -52,7 +52,11 @@ static void refuse(struct nft_expr *to, const struct nft_rule *rule)
 	nft_expr_reject(to, NFT_REJECT_TCP_RST, 0);
 }
 
-/* The rule ends here if no socket is bound to that address and port. */
+/*
+ * The rule ends here if no socket with IP_TRANSPARENT is bound to that address and port. A packet
+ * of a connection that there is goes to that one's socket, as the kernel looks for it first. tproxy
+ * takes address and port in network order, of registers that are loaded just before.
+ */
 static void divert(struct nft_expr *to, const struct nft_rule *rule)
 {
 	const uint16_t port = htons(rule->to_port);
@@ -77,6 +81,7 @@ static void match_socket(struct nft_expr *to, uint32_t key, uint8_t value)
 	nft_expr_compare(to, NFT_CMP_EQ, &value, sizeof(value));
 }
 
+/* Those match by the socket that there is, and not by address and port. */
 static bool is_of_sockets(const struct nft_rule *rule)
 {
 	return rule->kind == NFT_RULE_TRANSPARENT || rule->kind == NFT_RULE_WILDCARD;
@@ -87,6 +92,7 @@ static uint32_t bits_to_set(const struct nft_rule *rule)
 	return rule->kind == NFT_RULE_TRANSPARENT ? rule->mark & rule->mask : 0;
 }
 
+/* Bits of others' in the mark stay. */
 static void mark_by_socket(struct nft_expr *to, const struct nft_rule *rule)
 {
 	const uint32_t keep = ~rule->mask, bits = bits_to_set(rule);
@@ -113,6 +119,7 @@ static bool is_sayable(const struct nft_rule *rule)
 	       rule->port_min <= rule->port_max;
 }
 
+/* Family, address, protocol, ports, in this order: each makes sure that the next can be read. */
 int nft_rule_fill(struct nftnl_rule *object, const struct nft_rule *rule, bool answer)
 {
 	struct nft_expr expr = { .rule = object };

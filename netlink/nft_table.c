@@ -69,6 +69,7 @@ static int put_chain(struct batch *batch, size_t chain)
 	return 0;
 }
 
+/* Without NLM_F_APPEND a rule would be put in front of those that there are. */
 static int put_rule(struct batch *batch, size_t chain, const struct nft_rule *rule)
 {
 	struct nftnl_rule *object = NULL;
@@ -111,7 +112,8 @@ int nft_table_encode(const struct nft_wanted *wanted, uint32_t seq, void **ret_b
 	if (!batch.buf)
 		return -ENOMEM;
 	batch.len = NLMSG_ALIGN(nftnl_batch_begin(batch.buf, batch.seq++)->nlmsg_len);
-	/* A table that is not there cannot be deleted, so it is made first. */
+	/* A table that is not there cannot be deleted, so it is made first: without NLM_F_EXCL, so
+	 * that one that is there will do. */
 	err = put_table(&batch, NFT_MSG_NEWTABLE);
 	if (!err)
 		err = put_table(&batch, NFT_MSG_DELTABLE);
@@ -147,6 +149,7 @@ int nft_table_replace(struct nl_channel *channel, const struct nft_wanted *wante
 
 /* ---- images ---- */
 
+/* In the order of the kernel's dumps: table, chains, then rules chain by chain. */
 int nft_table_image(const struct nft_wanted *wanted, char **ret_image)
 {
 	struct nft_image image = { 0 };

@@ -11,6 +11,9 @@
  * and "answer" (output, raw) say what conntrack leaves alone, coming in and going out.
  *
  * A chain without rules is left out; without any rule no table is wanted at all.
+ *
+ * The table has no owner, unlike that of nft_guard.h: it stays until it is taken away, after a
+ * crash and by the option to keep it, too, and the next start compares it like any other.
  */
 #pragma once
 
@@ -23,18 +26,26 @@
 
 /*
  * The batch that makes the kernel hold just these rules, or, without any, none of our table. seq is
- * the first sequence number used, ret_last the last: the one that nl_channel_request() waits for.
- * *ret_buf is freed by the caller. 0, -ENOMEM, or -EINVAL.
+ * the first sequence number used, ret_last that of the last message, which nl_channel_request()
+ * waits for; the batch's end has the one behind it. *ret_buf is freed by the caller. 0, -ENOMEM, or
+ * -EINVAL for a rule that cannot be said; nothing is returned then.
  */
 int nft_table_encode(const struct nft_wanted *wanted, uint32_t seq, void **ret_buf, size_t *ret_len,
 	uint32_t *ret_last);
 
-/* The image of what is wanted; "" if no rule is. The caller frees it. 0 or -ENOMEM. */
+/*
+ * The image of what is wanted; "" if no rule is. The caller frees it. 0, -ENOMEM, or -EINVAL for a
+ * rule that cannot be said. How libnftnl writes expressions is part of an image: it is to be
+ * compared by the process that made it, and not to be kept.
+ */
 int nft_table_image(const struct nft_wanted *wanted, char **ret_image);
 
 /*
- * The image of what the kernel holds; "" if there is no such table. channel: NETLINK_NETFILTER. 0,
- * -EPERM without CAP_NET_ADMIN, -EPROTONOSUPPORT without nftables, or another negative errno.
+ * The image of what the kernel holds; "" if there is no such table. channel: NETLINK_NETFILTER. The
+ * caller frees it. 0, -EPERM without CAP_NET_ADMIN, -EPROTONOSUPPORT without nftables, or another
+ * negative errno. Tables, chains and rules are three dumps: if somebody changes them in between,
+ * the image is of no moment, differs from what is wanted, and the table is put anew, which harms
+ * nobody.
  */
 int nft_table_read(struct nl_channel *channel, char **ret_image);
 

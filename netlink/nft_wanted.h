@@ -34,8 +34,8 @@ struct nft_rule {
 	uint8_t addr[16];   /* network order; bits beyond prefix_len are zero */
 	uint16_t port_min;  /* 1 to 65535, host order */
 	uint16_t port_max;
-	uint8_t to[16];
-	uint16_t to_port;
+	uint8_t to[16];	  /* DIVERT: as addr, but whole */
+	uint16_t to_port; /* DIVERT: host order */
 	uint32_t mark; /* TRANSPARENT: these bits of mask are set; WILDCARD: all of mask cleared */
 	uint32_t mask;
 };

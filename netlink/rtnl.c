@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+/* All zero at first, padding included. */
 static struct nlmsghdr *start(void *buf, uint16_t type, uint16_t flags, uint32_t seq)
 {
 	struct nlmsghdr *message;
@@ -55,11 +56,13 @@ int rtnl_encode_addr(
 	body->ifa_prefixlen = addr->prefix_len;
 	body->ifa_scope = addr->scope;
 	body->ifa_index = addr->index;
+	/* IPv4 asks for IFA_LOCAL; both the same: there is no peer. */
 	mnl_attr_put(message, IFA_LOCAL, net_family_len(addr->family), addr->addr);
 	mnl_attr_put(message, IFA_ADDRESS, net_family_len(addr->family), addr->addr);
 	mnl_attr_put_u32(message, IFA_FLAGS, addr->family == AF_INET6 ? IFA_F_NODAD : 0);
 	mnl_attr_put_u8(message, IFA_PROTO, NET_MARK);
 	if (addr->unpreferred) {
+		/* Seconds; all ones: forever. */
 		const struct ifa_cacheinfo life = { .ifa_valid = UINT32_MAX };
 
 		mnl_attr_put(message, IFA_CACHEINFO, sizeof(life), &life);
@@ -68,6 +71,7 @@ int rtnl_encode_addr(
 	return 0;
 }
 
+/* The attribute wins; the header's byte is for whoever does not know it. */
 static void put_table(struct nlmsghdr *message, uint8_t *ret_short, uint16_t type, uint32_t table)
 {
 	*ret_short = table < 256 ? (uint8_t)table : RT_TABLE_UNSPEC;
@@ -143,6 +147,7 @@ int rtnl_encode_dump(void *buf, enum rtnl_kind kind, uint8_t family, uint32_t ta
 	struct nlmsghdr *message = start(buf, kinds[kind].type, NLM_F_DUMP, seq);
 	uint8_t *body = mnl_nlmsg_put_extra_header(message, kinds[kind].size);
 
+	/* A dump's end is its acknowledgement. */
 	message->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
 	body[0] = family; /* the first byte of each of the four */
 	if (kind == RTNL_ROUTES) {
@@ -177,7 +182,7 @@ int rtnl_encode_lookup(void *buf, uint8_t family, const uint8_t dst[16], uint32_
 
 /* ---- decoding ---- */
 
-/* The body of a message of one of two types; NULL: it is not, or too short. */
+/* The body of a message of that type; NULL: it is not, or too short. */
 static const void *body_of(const struct nlmsghdr *message, size_t len, uint16_t type, size_t size)
 {
 	if (len < sizeof(*message) || message->nlmsg_len < sizeof(*message) ||
@@ -187,8 +192,9 @@ static const void *body_of(const struct nlmsghdr *message, size_t len, uint16_t 
 	return mnl_nlmsg_get_payload(message);
 }
 
+/* By type. 64 are more than any kind looks for, and fit the bits in rtnl_decode_rule(). */
 struct attrs {
-	const struct nlattr *of[64];
+	const struct nlattr *of[64]; /* NULL: not there */
 };
 
 /* Later ones of a type win, as in the kernel. -EBADMSG: what is there is no row of attributes. */
@@ -294,6 +300,7 @@ int rtnl_decode_addr(const struct nlmsghdr *message, size_t len, struct net_addr
 	return 0;
 }
 
+/* 0 also for metrics that make no sense, which are no reason to pass over the route. */
 static uint32_t mtu_of(const struct nlattr *metrics)
 {
 	const uint8_t *p = mnl_attr_get_payload(metrics);
@@ -337,7 +344,9 @@ int rtnl_decode_route(const struct nlmsghdr *message, size_t len, struct net_rou
 
 int rtnl_decode_rule(const struct nlmsghdr *message, size_t len, struct net_rule *ret_rule)
 {
-	/* What does not narrow a rule down, or is shown. */
+	/* What does not narrow a rule down, or is shown. The kernel tells SUPPRESS_PREFIXLEN of
+	 * every rule, as -1 if there is none. What a newer one may add counts as narrowing down, so
+	 * no such rule is ever taken for one that is wanted. */
 	static const uint64_t plain = 1ULL << FRA_UNSPEC | 1ULL << FRA_PRIORITY |
 				      1ULL << FRA_FWMARK | 1ULL << FRA_FWMASK | 1ULL << FRA_TABLE |
 				      1ULL << FRA_PROTOCOL | 1ULL << FRA_SUPPRESS_PREFIXLEN |
