@@ -7,7 +7,10 @@
  * loopback or the cloud's metadata service at 169.254.169.254, which a client could name as well.
  */
 
-/* What the IANA registry of special-purpose IPv4 addresses (RFC 6890) does not call global. */
+/*
+ * What the IANA registry of special-purpose IPv4 addresses (RFC 6890) does not call global. No two
+ * overlap, so an address has one block at most.
+ */
 static const struct embedded_prefix special[] = {
 	{ 0x0a000000, 8 },  /* 10.0.0.0: private, RFC 1918 */
 	{ 0x64400000, 10 }, /* 100.64.0.0: shared, RFC 6598 */

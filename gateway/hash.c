@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+/* v0 to v3 of the paper. */
 struct state {
 	uint64_t v[4];
 };
@@ -68,6 +69,7 @@ int hash_key_init(struct hash_key *key)
 	return 0;
 }
 
+/* The constants are the paper's: "somepseudorandomlygeneratedbytes". */
 uint64_t hash_bytes(const struct hash_key *key, const void *data, size_t len)
 {
 	struct state s = { { key->k[0] ^ 0x736f6d6570736575U, key->k[1] ^ 0x646f72616e646f6dU,

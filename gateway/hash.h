@@ -4,6 +4,8 @@
  * Tables that strangers fill, by choosing addresses and ports, are to be hashed with it: else they
  * could put all of theirs into one slot. Source: Aumasson and Bernstein, "SipHash: a fast
  * short-input PRF" (2012); tests/unit/test_hash.c has its vectors.
+ *
+ * A key that is known to all (maglev.c) makes it an ordinary hash that is the same everywhere.
  */
 #pragma once
 
@@ -14,7 +16,10 @@ struct hash_key {
 	uint64_t k[2];
 };
 
-/* A random key, of getrandom(2). 0; or a negative errno, and key is untouched. */
+/*
+ * A random key, of getrandom(2), which waits only where the kernel has no randomness yet, early in
+ * a machine's boot. 0; or a negative errno, and key is untouched.
+ */
 int hash_key_init(struct hash_key *key);
 
 /*

@@ -25,9 +25,12 @@ struct identity_extra {
 
 /*
  * The header for a flow into buf, protocol being IPPROTO_TCP or IPPROTO_UDP; its length is 0 for an
- * identity without one. extra NULL: nothing. A pair of v4-mapped addresses is told as IPv4; one
- * alone stays. 0; -EINVAL: the two addresses are not of one family; -EMSGSIZE: there is no room for
- * it all. Such a connection must not be passed on.
+ * identity without one. extra NULL: nothing; version 1 has nothing either way. A pair of v4-mapped
+ * addresses is told as IPv4; one alone stays. 0; -EINVAL: the two addresses are not of one family,
+ * or none, or it is version 1 for UDP; -EMSGSIZE: there is no room for it all. Such a connection
+ * must not be passed on: ret_len is untouched, and what buf has is no header to be sent.
+ *
+ * local: what the client connected to. Called by workers.
  */
 int identity_header(enum identity identity, uint8_t protocol, const struct sockaddr_any *client,
 	const struct sockaddr_any *local, const struct identity_extra *extra,

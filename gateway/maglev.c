@@ -12,6 +12,15 @@
  * Every target has a permutation of the slots, made from its address. Targets take turns, in the
  * order of their addresses' hashes, and each takes the next slot of its permutation that is free. A
  * target with half the weight of the heaviest has a turn in every second round.
+ *
+ * A permutation is an offset and a step; as the number of slots is a prime, any step leads through
+ * all of them. The order of turns is by hash, and not that of the configuration, so that two
+ * gateways may list their backends differently.
+ *
+ * What is hashed is bytes in a fixed order, with ports in network order, and with a byte behind the
+ * address for each use (1: permutation, 2: client, 3: rank, none: order), so that no use says
+ * anything of another. Key and bytes must never change: all clients would move, and gateways of two
+ * releases would not agree.
  */
 #define FREE UINT16_MAX
 
@@ -19,14 +28,15 @@
 static const struct hash_key key = { { 0x7369786761746531, 0x6d61676c65763031 } };
 
 struct maglev_row {
-	uint64_t order;
+	uint64_t order; /* of turns */
 	uint32_t offset, skip;
 	uint32_t next; /* the place in the permutation to look at next */
 	uint32_t weight;
-	uint32_t credit;
-	uint16_t index;
+	uint32_t credit; /* a turn costs the heaviest weight; below twice that */
+	uint16_t index;	 /* of the target, as it is written to the slots */
 };
 
+/* 16 bytes of address, IPv4 in its v4-mapped form, and 2 of port; how many. */
 static size_t put_address(const struct sockaddr_any *addr, uint8_t bytes[18])
 {
 	const struct sockaddr_any *from = addr;

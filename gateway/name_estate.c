@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Each with a blank in place of its NUL, and one NUL. */
 #define TEXT_MAX (CONFIG_NAME_ADDRESSES_MAX * (INET_ADDRSTRLEN + 1U) + 1U)
 
 static const struct sockaddr_any *port_of(
@@ -46,6 +47,8 @@ int name_estate_bequeath(
 		for (size_t k = 0; k < config->pools[i].n_names && !err; k++) {
 			const struct config_name *name = &config->pools[i].names[k];
 
+			/* Two lines of a pool may have the same name and port: the first one has
+			 * the addresses, as no two backends may have the same. */
 			if (!text_name(&config->pools[i], name, key) ||
 				estate_get_text(estate, key))
 				continue;

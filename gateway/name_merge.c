@@ -84,6 +84,10 @@ static void take_in(struct name_slot *slots, size_t n_slots, const struct in_add
 	}
 }
 
+/*
+ * Those that go leave first, so that their slots are free; then those come that find their own
+ * slot, before a stranger could take it; then the rest.
+ */
 size_t name_merge(struct name_slot *slots, size_t n_slots, struct in_addr *addrs, size_t *n)
 {
 	size_t taken;

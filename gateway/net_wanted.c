@@ -11,7 +11,10 @@
 #include "bind.h"
 #include "prefix.h"
 
-/* Of two that are alike but for the protocol, that of TCP is the first. */
+/*
+ * Of two that are alike but for the protocol, that of TCP is the first: qsort(3) keeps no order of
+ * equals, and the rules must be the same each time, or the table would be put anew for nothing.
+ */
 static int compare_binds(const void *a, const void *b)
 {
 	const struct config_bind *const *x = a, *const *y = b;
@@ -31,6 +34,7 @@ static void put_host(const struct sockaddr_any *addr, uint8_t ret_bytes[16])
 
 /* ---- addresses ---- */
 
+/* The name of the link is all that is known of it: the plan finds its index. */
 static int add_addr(struct net_wanted *wanted, const struct config_address *address,
 	const char *ifname, bool vip)
 {
@@ -97,6 +101,7 @@ bool net_wanted_brings(const struct config *config, const struct config_bind *bi
 
 /* ---- routes and rules ---- */
 
+/* Once, though two listeners (TCP and UDP, or of other ports) may ask for the same. */
 static int add_route(struct net_wanted *wanted, struct net_route *route)
 {
 	route->type = RTN_LOCAL;
@@ -109,7 +114,10 @@ static int add_route(struct net_wanted *wanted, struct net_route *route)
 	return net_state_add_route(&wanted->net, route);
 }
 
-/* Makes what the bind names an address of this machine. */
+/*
+ * Makes what the bind names an address of this machine. Not needed for a bind to all addresses,
+ * which is about those that there are, nor for a VIP, which brings its own local route.
+ */
 static int add_local_route(
 	const struct config *config, const struct config_bind *bind, struct net_wanted *wanted)
 {
@@ -125,7 +133,11 @@ static int add_local_route(
 	return add_route(wanted, &route);
 }
 
-/* Answers of servers to a client's own address have to come to us. */
+/*
+ * Answers of servers to a client's own address have to come to us: what has the mark is looked up
+ * in a table in which every address is local. IPv4 only, as servers are. The mask is the mark, so
+ * bits that others use do not matter.
+ */
 static int add_transparent(const struct config_network *network, struct net_wanted *wanted)
 {
 	struct net_route route = { .family = AF_INET, .table = network->table };
@@ -217,6 +229,10 @@ static bool may_go_untracked(const struct config *config, const struct config_bi
 	       is_vip(&config->network, bind);
 }
 
+/*
+ * binds: the narrower first, as the first rule that has the packet decides. Those of "notrack" are
+ * in other chains, so that they come last means nothing.
+ */
 static int add_bind_rules(const struct config *config, const struct config_bind *const *binds,
 	size_t n, bool notrack, struct nft_wanted *wanted)
 {
@@ -294,6 +310,7 @@ int net_wanted_make(const struct config *config, bool has_conntrack, struct net_
 	err = add_addrs(network, &wanted);
 	for (size_t i = 0; i < n && !err; i++)
 		err = add_local_route(config, binds[i], &wanted);
+	/* First of the chain: a packet that a bind's rule accepts gets to no rule behind that. */
 	if (!err && has_transparent(config)) {
 		err = add_transparent(network, &wanted);
 		if (!err)

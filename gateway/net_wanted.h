@@ -8,8 +8,12 @@
  *   sources            ordinary addresses towards the servers
  *   prefixes, ranges   a local route in table local for what no interface may have, and a packet
  *                      filter rule that leads to the listening socket; narrower listeners first
- *   transparent        a mark for answers of the servers, a rule for the mark, a local route for
- * all notrack            our own ports pass conntrack by
+ *   transparent        a mark for answers of the servers, a rule for the mark, a table with a local
+ *                      route for all
+ *   notrack            our own ports pass conntrack by
+ *
+ * net_wanted_make() reads nothing but its arguments, so that the supervisor (net_keeper),
+ * sixgatectl and its doctor come to the same result, whoever runs them.
  */
 #pragma once
 
@@ -17,7 +21,11 @@
 
 #include "config.h"
 
-/* has_conntrack: what "notrack = auto" comes down to. 0 or -ENOMEM; the caller clears it. */
+/*
+ * has_conntrack: what "notrack = auto" comes down to. A configuration that needs nothing of the
+ * network makes it empty. 0, and the caller clears it (net_wanted_clear()); or -ENOMEM, and
+ * ret_wanted is untouched.
+ */
 int net_wanted_make(const struct config *config, bool has_conntrack, struct net_wanted *ret_wanted);
 
 /*
@@ -26,5 +34,5 @@ int net_wanted_make(const struct config *config, bool has_conntrack, struct net_
  */
 bool net_wanted_brings(const struct config *config, const struct config_bind *bind);
 
-/* Whether this kernel tracks connections. */
+/* Whether this kernel tracks connections now; the module that does may be loaded later. */
 bool net_wanted_has_conntrack(void);

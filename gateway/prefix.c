@@ -151,7 +151,8 @@ int prefix_parse_endpoint(const char *text, struct prefix *ret_prefix, uint16_t 
 	char plain[HOST_MAX];
 	uint16_t min, max;
 
-	/* The address alone, with a port that is right; too long a text is none. */
+	/* The address alone, with a port that is right; too long a text is none: so says
+	 * sockaddr_parse(), and why. */
 	if (!colon || colon - text > HOST_MAX - 8) {
 		(void)sockaddr_parse(text, &prefix.addr, ret_reason);
 		return -EINVAL;

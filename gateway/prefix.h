@@ -29,15 +29,20 @@ bool prefix_has_host_bits(const struct prefix *prefix);
 
 /*
  * The parsers return 0, or -EINVAL and, in ret_reason, a static sentence that says what would be
- * right.
+ * right; the rest is untouched then. They take an interface as sockaddr_parse() does. Ports are in
+ * host order, 1 to 65535, the least one first.
  */
 
 /* Without ports; the port becomes 0. */
 int prefix_parse(const char *text, struct prefix *ret_prefix, const char **ret_reason);
 
-/* The port of the address becomes the least of the ports. */
+/*
+ * The port of the address becomes the least of the ports. "[2001:db8::/64]:80": the length of an
+ * IPv6 prefix stands in the brackets.
+ */
 int prefix_parse_endpoint(const char *text, struct prefix *ret_prefix, uint16_t *ret_port_max,
 	const char **ret_reason);
 
+/* "80", "1000-2000", "*" for 1 to 65535. */
 int prefix_parse_ports(
 	const char *text, uint16_t *ret_min, uint16_t *ret_max, const char **ret_reason);

@@ -12,6 +12,9 @@
  * they are walked through with a stack of those that one is within at the moment. Where one begins
  * its word holds, and where it ends that of the one around it, so that a list of places is left,
  * each with the word that holds from there on. To look up is then a binary search.
+ *
+ * Not a trie: an array of places is copied into shared memory as it is, has no pointers that could
+ * lead astray while it is replaced, and a million prefixes are found in 21 steps.
  */
 #define DEPTH_MAX 130U /* prefixes of all lengths around each other */
 #define LINE_MAX_ 127U /* of a list, without its comment */
@@ -179,13 +182,17 @@ static int compare(const void *a, const void *b)
 }
 
 struct sweep {
-	struct prefix_range *ranges;
+	struct prefix_range *ranges; /* what is left of it, in order */
 	size_t n;
-	const struct prefix_rule *stack[DEPTH_MAX];
+	const struct prefix_rule *stack[DEPTH_MAX]; /* the innermost one on top */
 	size_t depth;
-	bool otherwise;
+	bool otherwise; /* the word where the stack is empty */
 };
 
+/*
+ * From start on this word holds. What was said of the very same place before was of a wider one,
+ * and goes; what says the same as the one before needs no place.
+ */
 static void emit(struct sweep *sweep, address start, bool allow)
 {
 	struct prefix_range range = { (uint64_t)(start >> 64), (uint64_t)start, allow };
@@ -224,6 +231,7 @@ static int make(const struct prefix_rule *rules, size_t n, bool otherwise,
 	for (size_t i = 0; i < n; i++) {
 		const struct prefix *prefix = &rules[i].prefix;
 
+		/* The same once more follows, which says it. */
 		if (i + 1 < n && rules[i + 1].prefix.len == prefix->len &&
 			address_of(&rules[i + 1].prefix.addr) == address_of(&prefix->addr))
 			continue;
@@ -266,6 +274,7 @@ void prefix_ranges_clear(struct prefix_ranges *ranges)
 	*ranges = (struct prefix_ranges){ 0 };
 }
 
+/* Whatever the words say, `at` stays below n, and the distance is halved each time. */
 bool prefix_ranges_allow(
 	const struct prefix_range *ranges, size_t n, const struct sockaddr_any *addr)
 {

@@ -15,6 +15,10 @@
  * slot's contents. Each side keeps to its own cache line. To sleep, the reader sets "asleep" and
  * looks once more; to wake it, the writer publishes head and then takes "asleep" down. Both are
  * sequentially consistent, so one of them sees the other.
+ *
+ * A writer that is killed within ring_push() has not published its record, and its successor writes
+ * over the slot. A reader that is killed within ring_pop() has not freed the slot, and its
+ * successor reads it again. The counts are of 64 bits and never wrap.
  */
 struct slot {
 	uint32_t type;
@@ -24,11 +28,11 @@ struct slot {
 static_assert(sizeof(struct slot) % 64 == 0, "slots end on cache lines");
 
 struct ring {
-	alignas(64) _Atomic uint64_t head;
-	_Atomic uint64_t lost;
-	alignas(64) _Atomic uint64_t tail;
-	_Atomic bool asleep;
-	alignas(64) size_t n_slots;
+	alignas(64) _Atomic uint64_t head; /* the writer's */
+	_Atomic uint64_t lost;		   /* of both: what found no room, what could not be used */
+	alignas(64) _Atomic uint64_t tail; /* the reader's */
+	_Atomic bool asleep;		   /* the reader sets it, the writer takes it down */
+	alignas(64) size_t n_slots;	   /* never changed */
 	struct slot slots[];
 };
 
@@ -73,6 +77,7 @@ bool ring_push(struct ring *ring, uint32_t type, const void *data, size_t len)
 	return true;
 }
 
+/* The load first: an exchange takes the cache line away from the reader, with each record. */
 bool ring_must_wake(struct ring *ring)
 {
 	return atomic_load(&ring->asleep) && atomic_exchange(&ring->asleep, false);

@@ -11,5 +11,5 @@ struct ring_log {
 	int wake_fd; /* eventfd of the logger */
 };
 
-/* log lines of this process go there from now on; it must stay where it is. */
+/* Log lines of this process go there from now on; it must stay where it is, as must the ring. */
 void ring_log_use(struct ring_log *log);

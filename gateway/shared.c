@@ -131,6 +131,7 @@ int shared_bequeath(struct shared *shared, const struct config *config, struct e
 		err = measures_bequeath(shared->measures, estate);
 	if (err)
 		return err;
+	/* An estate names descriptors by number, so this one stays open until the next is made. */
 	if (shared->carried_fd >= 0)
 		close(shared->carried_fd);
 	shared->carried_fd = -1;

@@ -22,6 +22,11 @@
  * that a successor may die while it does so, too.
  *
  * A count that is closed has the number CLOSED, which nobody takes from.
+ *
+ * Why not atomic_add: the limit has to be checked with the same step that counts. Why not a lock:
+ * who dies with it stops everybody, and it does not tell what he had done by then.
+ *
+ * "held" has one writer at a time, the worker or its successor; others never look at it.
  */
 #define CLOSED	      (SHARED_COUNT_MAX + 1)
 #define JOURNAL_ALIGN 64 /* bytes of a cache line */
@@ -30,7 +35,7 @@ enum journal_state { JOURNAL_IDLE, JOURNAL_PENDING, JOURNAL_DONE };
 
 struct journal {
 	_Alignas(JOURNAL_ALIGN) uint64_t word; /* number of the change, enum journal_state */
-	uint64_t at;
+	uint64_t at;	 /* the index of the count; these three are of the change in word */
 	uint32_t before; /* what the worker held */
 	uint32_t after;
 };
@@ -125,7 +130,11 @@ static void note_done(struct shared_count *counts, uint64_t word)
 		(void)swap(&journal->word, pending, journal_word((uint32_t)word, JOURNAL_DONE));
 }
 
-/* The number becomes another one, and of it the worker holds so many more. */
+/*
+ * The number becomes another one, and of it the worker holds so many more (modulo 2^32, so -n is n
+ * less). The order is what recovery relies on: the journal has all of it before it says PENDING;
+ * what the old word names is noted before it is overwritten; the row follows, and only then IDLE.
+ */
 static bool change(struct shared_count *counts, size_t worker, size_t i, uint64_t from,
 	uint32_t number, uint32_t more)
 {

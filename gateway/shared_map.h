@@ -1,5 +1,8 @@
 /*
  * shared_map - memory that processes share: made before they are forked, all zero.
+ *
+ * It is at the same address in all of them, so pointers into it hold. It does not outlive
+ * execve(2): what the next image is to know goes by the estate.
  */
 #pragma once
 

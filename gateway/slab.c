@@ -19,6 +19,11 @@
  * masking the object's address. Objects that are free form a list through their first bytes; those
  * never used yet lie behind "fresh", so that memory is not touched before it is needed.
  * A chunk is in slab.partial while it has room, else in slab.full.
+ *
+ * What was given back last goes out first: it is in the cache. Objects come from the chunk that has
+ * been in slab.partial for the longest time, so that others have a chance to become empty. One
+ * empty chunk is kept, or a load around the edge of a chunk would allocate and free one with each
+ * object.
  */
 struct chunk {
 	struct list_node node;

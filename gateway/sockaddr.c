@@ -117,7 +117,8 @@ static int parse_port(const char *text, uint16_t *ret_port)
 	return 0;
 }
 
-/* An interface by name or, as we print it, by number; 0 if there is none. */
+/* An interface by name or, as we print it, by number; 0 if there is none. A name may look like a
+ * number, and then it is the name. */
 static uint32_t scope_index(const char *scope)
 {
 	uint32_t index = if_nametoindex(scope);

@@ -10,6 +10,25 @@
 #include "listener.h"
 #include "net_wanted.h"
 
+/*
+ * Theory of operation
+ *
+ * The sockets of one address are a group (SO_REUSEPORT). The kernel hashes a client to one of them,
+ * by how many there are and the order in which they came. A row is a place in that order; which
+ * worker has it is another matter. So if the number of workers changes from image to image:
+ *
+ *   TCP: a socket that is closed resets the clients that wait in its queue. So none is: rows beyond
+ *   the number of workers are given to workers by turns; if there are more workers, rows are added.
+ *
+ *   UDP: each datagram is hashed anew, and another number of sockets would lead sessions to other
+ *   workers. So the number stays what it was, a row goes to the worker that takes over the sessions
+ *   of the one that had it, and workers beyond the rows have none.
+ *
+ * What was left is looked for by name and taken. A name that no bind asks for any more has its
+ * socket kept, if its clients are some bind's all the same (a bind to all addresses in place of
+ * one); the rest stays in the estate, whose owner closes it.
+ */
+
 static const char *remedy(int err, bool udp)
 {
 	switch (err) {
@@ -36,7 +55,7 @@ static struct socket_name name_of(
 	return (struct socket_name){ .bind = *bind, .v6only = listener->v6only, .row = row };
 }
 
-/* Opens a socket, or takes the one that was left. */
+/* Opens a socket, or takes the one that was left (-1: none was), which no failure closes. */
 static int open_one(const struct config_listener *listener, const struct config_bind *bind,
 	bool absent, int inherited, int *ret_fd)
 {
@@ -61,6 +80,7 @@ static int steer(const struct config_listener *listener, const struct socket_set
 	return 0;
 }
 
+/* The descriptor is the set's from now on. */
 static int grow_set(struct socket_set *set, const struct socket_set_one *one)
 {
 	struct socket_set_one *all = reallocarray(set->all, set->n_all + 1, sizeof(*set->all));
@@ -127,6 +147,7 @@ struct left {
 	int err;
 };
 
+/* Names first, and only then are they taken: an estate that is walked through must not change. */
 static void note_left(void *userdata, const char *text, int fd)
 {
 	struct left *left = userdata;

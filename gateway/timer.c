@@ -10,6 +10,11 @@
  * goes into the lowest level whose range reaches its deadline. Whenever the wheel enters a new slot
  * of a higher level, that slot's timers are put in again and so sink lower ("cascade"); at level 0
  * they fire. A bit per slot tells which are occupied, so that long idle stretches are skipped.
+ *
+ * The slot of the present tick is never put into, as it may have been fired already: so what is due
+ * now or before is due at the next tick, and a timer that sinks at the very tick at which it is due
+ * is a tick late. One beyond the range of the highest level is put as far as that reaches, and put
+ * in again from there.
  */
 #define SLOT_MASK ((uint64_t)TIMER_SLOTS - 1)
 #define RANGE_MAX (((uint64_t)1 << (TIMER_LEVELS * TIMER_LEVEL_BITS)) - 1)

@@ -23,7 +23,10 @@ size_t tlvs_own_len(const struct config_tlvs *config)
 	       (config->crc32c ? PROXYHDR_TLV_HEAD_LEN + PROXYHDR_CRC32C_LEN : 0);
 }
 
-/* buf has room for it. */
+/*
+ * buf has room for it. Not proxyhdr_tlv_append(), which wants a header in front, and would check
+ * all of it for each.
+ */
 static size_t put(uint8_t *buf, uint8_t type, const uint8_t *value, size_t len)
 {
 	buf[0] = type;

@@ -13,14 +13,14 @@
 #include "udp_ports.h"
 
 struct udp_shared {
-	struct udp_ports *ports;  /* NULL: there are no UDP listeners */
+	struct udp_ports *ports;  /* NULL: there are no UDP listeners, and icmp means nothing */
 	struct icmp_sockets icmp; /* -1 each: no rights to have them; clients are told nothing */
 };
 
 /*
- * Does nothing without UDP listeners. 0 or a negative errno, and in ret_what, a static text, what
- * could not be made; shared is untouched then. Without CAP_NET_RAW there are no ICMP sockets, which
- * is no error.
+ * Opens nothing without UDP listeners, and makes shared all zero. 0 or a negative errno, and in
+ * ret_what, a static text, what could not be made; shared is untouched then. Without CAP_NET_RAW
+ * there are no ICMP sockets, which is no error: the supervisor logs it.
  */
 int udp_shared_open(struct udp_shared *shared, const struct config *config, size_t n_workers,
 	const char **ret_what);

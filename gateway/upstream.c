@@ -23,7 +23,10 @@ bool upstream_is_trusted(
 	return false;
 }
 
-/* Whether what has come so far begins a header that has no room, or fills all there is. */
+/*
+ * Whether what has come so far begins a header that has no room, or fills all there is. Only asked
+ * of one that is not complete: a peer that waits for us to read more would wait forever.
+ */
 static bool is_too_long(const uint8_t *buf, size_t len)
 {
 	if (len == UPSTREAM_HEADER_MAX)
@@ -67,7 +70,8 @@ int upstream_read(int fd, uint8_t buf[UPSTREAM_HEADER_MAX], bool ended, struct p
 		*ret_reason = proxyhdr_reason_text(reason);
 	if (err)
 		return err;
-	/* They were there a moment ago. */
+	/* They were there a moment ago. With TCP, MSG_TRUNC throws bytes away and copies none
+	 * (tcp(7)): buf keeps what was looked at. */
 	if (receive(fd, buf, header.consumed, MSG_TRUNC) != (ssize_t)header.consumed)
 		return -EIO;
 	*ret_header = header;

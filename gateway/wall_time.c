@@ -45,7 +45,7 @@ static bool take_char(const char **text, const char *any_of)
 	return true;
 }
 
-/* ".117" or nothing; the span becomes as long as the last digit is worth. */
+/* ".117" or nothing, on top of from_us; the span becomes as long as the last digit is worth. */
 static bool take_fraction(const char **text, struct wall_time_span *span)
 {
 	uint64_t unit_us = SECOND_US, us = 0;
@@ -106,6 +106,7 @@ static bool parse_date(const char *text, struct wall_time_span *span)
 	return true;
 }
 
+/* Digits that make a number up to max, at *text, which moves on; untouched if there is none. */
 static bool take_count(const char **text, uint64_t max, uint64_t *ret_number)
 {
 	uint64_t number = 0;
@@ -124,6 +125,7 @@ static bool parse_epoch(const char *text, struct wall_time_span *span)
 {
 	uint64_t seconds;
 
+	/* The last second of the year 9999. */
 	if (!take_count(&text, 253402300799U, &seconds))
 		return false;
 	span->from_us = seconds * SECOND_US;
