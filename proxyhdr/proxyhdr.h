@@ -168,11 +168,10 @@ PROXYHDR_API int proxyhdr_encode(
  * 3 + value_len; on failure nothing is changed. Whether the same type is there already is not
  * looked at. The whole header is checked each time: for many TLVs let proxyhdr_encode copy them.
  *
- *   -EINVAL    buf does not hold exactly one version 2 header, judged by its signature, byte 13,
- *              length and TLVs; it has a CRC32c TLV already, which must be the last to be added;
- *              type is CRC32c; UNIQUE_ID of more than 128 bytes
- *   -EMSGSIZE  addresses and TLVs would be more than 65535 bytes
- *   -ENOSPC    buf[0..size) is too small
+ *   -EINVAL    buf does not hold exactly one version 2 header, judged by its signature, bytes 12
+ * and 13, length and TLVs; it has a CRC32c TLV already, which must be the last to be added; type is
+ * CRC32c; UNIQUE_ID of more than 128 bytes -EMSGSIZE  addresses and TLVs would be more than 65535
+ * bytes -ENOSPC    buf[0..size) is too small
  */
 PROXYHDR_API int proxyhdr_tlv_append(uint8_t *buf, size_t size, size_t *inout_len, uint8_t type,
 	const void *value, uint16_t value_len);

@@ -131,9 +131,9 @@ enum proxyhdr_reason proxyhdr_tlv_check(
 }
 
 /*
- * Whether buf[0..len) is a version 2 header to which a TLV may be appended, and nothing else. Byte
- * 12 is taken for what the encoder wrote. A LOCAL header has to have a byte 13 that exists: with
- * another one nobody could say where its TLVs begin.
+ * Whether buf[0..len) is a version 2 header to which a TLV may be appended, and nothing else. A
+ * LOCAL header has to have a byte 13 that exists: with another one nobody could say where its TLVs
+ * begin.
  */
 static bool may_append(const uint8_t *buf, size_t len)
 {
@@ -143,7 +143,8 @@ static bool may_append(const uint8_t *buf, size_t len)
 
 	if (len < PROXYHDR_V2_MIN || len - PROXYHDR_V2_MIN != proxyhdr_get16(buf + V2_LENGTH_AT))
 		return false;
-	if (memcmp(buf, proxyhdr_v2_signature, V2_SIGNATURE_LEN) != 0)
+	if (memcmp(buf, proxyhdr_v2_signature, V2_SIGNATURE_LEN) != 0 ||
+		buf[V2_VERSION_AT] >> 4 != 2 || (buf[V2_VERSION_AT] & 0xf) > PROXYHDR_PROXY)
 		return false;
 
 	addresses = proxyhdr_v2_address_len(buf[V2_FAMILY_AT]);

@@ -284,6 +284,8 @@ static void test_append(void **state)
 	assert_append_fails(buf, len - 1, len + 9, 4, 0, -EINVAL);
 	assert_append_fails(buf, 15, 64, 4, 0, -EINVAL);
 	assert_append_fails(BYTES("PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n"), 64, 4, 0, -EINVAL);
+	assert_append_fails(BYTES(SIGNATURE "\x31\x00\0\0"), 64, 4, 0, -EINVAL);
+	assert_append_fails(BYTES(SIGNATURE "\x22\x00\0\0"), 64, 4, 0, -EINVAL);
 	assert_append_fails(BYTES(SIGNATURE "\x20\x41\0\0"), 64, 4, 0, -EINVAL);
 	assert_append_fails(BYTES(SIGNATURE "\x21\x11\0\0"), 64, 4, 0, -EINVAL);
 	assert_append_fails(BYTES(SIGNATURE "\x20\x00\0\2xx"), 64, 4, 0, -EINVAL);
