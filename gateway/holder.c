@@ -24,9 +24,11 @@
 /*
  * Theory of operation
  *
- *  SYN ──► queue ──► PENDING ──backend answers: let in, marked──► LET_IN ──client came, or not──►
- * gone ├──backend refuses: let go on, marked as refused──► gone ├──backend is silent: dropped──►
- * gone └──no worker takes it, or it says so: let in, unmarked──► gone
+ * A SYN from the queue is PENDING, until one of these:
+ * - the backend answers: it is let in, marked, and is LET_IN until its client has come, or has not;
+ * - the backend refuses: it goes on to the rule that refuses, marked so, and is gone;
+ * - the backend is silent: it is dropped, and is gone;
+ * - no worker takes it, or one says so: it is let in, unmarked, and is gone.
  *
  * Who is let in with a worker's mark gets to that worker's socket (listener_steer()), where
  * its backend connection waits; who is let in without one gets to any, and is served as if nobody

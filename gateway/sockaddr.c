@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -121,13 +122,13 @@ static int parse_port(const char *text, uint16_t *ret_port)
  * number, and then it is the name. */
 static uint32_t scope_index(const char *scope)
 {
-	uint32_t index = if_nametoindex(scope);
+	unsigned long index = if_nametoindex(scope);
 	char *end;
 
 	if (index || scope[0] < '1' || scope[0] > '9')
-		return index;
-	index = (uint32_t)strtoul(scope, &end, 10);
-	return *end ? 0 : index;
+		return (uint32_t)index;
+	index = strtoul(scope, &end, 10);
+	return *end || index > INT_MAX ? 0 : (uint32_t)index;
 }
 
 /* text[0..len) without brackets. */

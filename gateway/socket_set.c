@@ -357,8 +357,13 @@ int socket_set_open(struct socket_set *set, const struct config *config, size_t 
 	*set = (struct socket_set){ .n_workers = n_workers };
 	snprintf(error, SOCKET_SET_ERROR_MAX, "no memory");
 	err = open_all(set, config, estate, false, error);
-	if (!err)
+	if (!err) {
 		err = keep_left(set, config, estate);
+		if (err)
+			snprintf(error, SOCKET_SET_ERROR_MAX,
+				"sockets of before, in which clients wait, cannot be kept: %s",
+				strerror(-err));
+	}
 	if (!err)
 		err = fill(set, config);
 	if (err)

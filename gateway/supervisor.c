@@ -228,6 +228,7 @@ static void holder_died(struct supervisor *supervisor, int status)
 	struct child *holder = &supervisor->holder;
 	bool unavailable = WIFEXITED(status) && WEXITSTATUS(status) == HOLDER_UNAVAILABLE;
 
+	shared_wake(&supervisor->shared); /* as for a worker */
 	hold_keeper_gone(&supervisor->hold);
 	child_close_channel(holder);
 	holder->deaths++;

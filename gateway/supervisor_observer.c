@@ -173,6 +173,7 @@ bool supervisor_observer_reaped(struct supervisor *supervisor, pid_t pid, int st
 
 	if (observer->pid == 0 || observer->pid != pid)
 		return false;
+	shared_wake(&supervisor->shared); /* as for a worker */
 	child_log_death(observer, "the observer", status);
 	child_close_channel(observer);
 	observer->pid = 0;

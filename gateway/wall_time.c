@@ -145,8 +145,10 @@ static bool parse_ago(const char *text, uint64_t now_us, struct wall_time_span *
 	if (!take_count(&text, 1000000000, &number))
 		return false;
 	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
-		if (strcmp(text, units[i].text) != 0 ||
-			number * units[i].us + units[i].us / 2 > now_us)
+		const uint64_t half_us = units[i].us / 2;
+
+		if (strcmp(text, units[i].text) != 0 || half_us > now_us ||
+			number > (now_us - half_us) / units[i].us)
 			continue;
 		span->from_us = now_us - number * units[i].us - units[i].us / 2;
 		span->to_us = span->from_us + units[i].us - 1;

@@ -134,6 +134,7 @@ static void test_refused(void **state)
 		{ "0000000000000000000000000000000000000000000000000000000000000192.0.2.1:80",
 			no_address },
 		{ "[fe80::1%no-such-if]:80", no_interface },
+		{ "[fe80::1%4294967297]:80", no_interface },
 		{ "[fe80::1%]:80", no_interface },
 		{ "[fe80::1%lo%lo]:80", no_interface },
 		{ "192.0.2.1:", bad_port },
