@@ -88,9 +88,10 @@ class Server:
                 connection.settimeout(5)
                 with contextlib.suppress(OSError, AssertionError):
                     if read_header(connection).command:
+                        if self.keep:  # before its client knows
+                            self.kept.append(connection)
                         connection.sendall(UP)
                         if self.keep:
-                            self.kept.append(connection)
                             continue
                 connection.close()
 
