@@ -4,7 +4,9 @@ import csv
 import os
 import subprocess
 import xml.dom.minidom
+from collections import defaultdict
 
+from flows import Error, Flows
 from netsite import ROOT, build_dir
 
 
@@ -25,3 +27,15 @@ def test_a_short_one(tmp_path):
     assert int(rows[-1]["ok"]) > 300 and float(rows[-1]["pss_mib"]) > 1 and int(rows[-1]["live"]) == 40
     svg = xml.dom.minidom.parse(str(tmp_path / "soak.svg")).documentElement
     assert svg.tagName == "svg" and len(svg.getElementsByTagName("polyline")) >= 10
+
+
+def test_port_that_is_blamed_twice():
+    """The one who had it when the first was killed is not forgotten with the second."""
+    flows = Flows.__new__(Flows)
+    flows.victims, flows.kills = defaultdict(list), []
+    flows.blame([1, 2])
+    first = Error("reset", "bulk", 1, flows.kills[0], flows.kills[0] - 60)
+    stranger = Error("reset", "bulk", 3, flows.kills[0] + 0.001, flows.kills[0] - 60)
+    late = Error("reset", "bulk", 2, flows.kills[0] + 9, flows.kills[0] + 5)
+    flows.blame([1])
+    assert [flows.is_expected(error) for error in (first, stranger, late)] == [True, False, False]
