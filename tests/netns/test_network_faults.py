@@ -216,15 +216,18 @@ def test_killed_while_starting(site, foreign, what, record_property):
 @pytest.mark.parametrize("what", ["record", "request"])
 def test_killed_while_stopping(site, foreign, what, record_property):
     wanted, calls = prepared(site, foreign, what)
+    kills = 0
     for number in itertools.count(calls + 1):
         victim = Victim(site, what, number)
-        assert victim.starts(), number
-        victim.daemon.kill(signal.SIGTERM)
-        if not victim.is_gone():
-            break
+        if victim.starts():
+            victim.daemon.kill(signal.SIGTERM)
+            if not victim.is_gone():
+                break
+            kills += 1
+        else:  # an event has made it read once more than when the calls were counted
+            assert what == "request" and victim.is_gone(), number
         assert_recovers(site, f"recovered{number}", foreign, wanted)
     assert_equal(foreign, site)
-    kills = number - calls - 1
     assert kills == RECORDS if what == "record" else kills > STEPS
     record_property("kills", kills)
     print(f"\n{kills} kills")
