@@ -6,6 +6,7 @@ import re
 import pytest
 
 from netsite import Site, build_dir
+from netsite.manager import Manager
 
 SANITIZER_REPORT = re.compile(r"ERROR: \w+Sanitizer|runtime error:")
 
@@ -14,6 +15,13 @@ SANITIZER_REPORT = re.compile(r"ERROR: \w+Sanitizer|runtime error:")
 def site():
     with Site() as made:
         yield made
+
+
+@pytest.fixture
+def manager(site):
+    made = Manager(site)
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="module")

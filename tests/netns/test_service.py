@@ -11,16 +11,8 @@ import pytest
 from netload import EchoServer, Load
 from netsite import BACKENDS, GATEWAY6, wait_until
 from netsite.bus import Bus
-from netsite.manager import Manager
 
 PORT, FRONT = 8000, 80
-
-
-@pytest.fixture
-def manager(site):
-    made = Manager(site)
-    yield made
-    made.close()
 
 
 @pytest.fixture

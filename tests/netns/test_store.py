@@ -9,8 +9,7 @@ import subprocess
 import pytest
 from netload import EchoServer
 from netsite import BACKENDS, GATEWAY6, wait_until
-from netsite.manager import Manager
-from wire import read_exactly
+from wire import echoes
 
 PORT, FRONT, MORE = 8000, 80, 81
 
@@ -51,13 +50,6 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 
 
 @pytest.fixture
-def manager(site):
-    made = Manager(site)
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def server(site):
     made = EchoServer(site.server, BACKENDS[0], PORT)
     yield made
@@ -83,11 +75,6 @@ def config(site, more):
         pool "p" {{ backend "{BACKENDS[0]}:{PORT}" {{}} }}
         pool "u" {{ backend "{BACKENDS[0]}:{PORT}" {{}} }}
     """
-
-
-def echoes(client, word):
-    client.sendall(word)
-    return read_exactly(client, len(word)) == word
 
 
 def kept(manager):

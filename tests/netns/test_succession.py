@@ -15,7 +15,6 @@ import flows as steady
 import pytest
 from netload import EchoServer, Load
 from netsite import BACKENDS, GATEWAY6, SERVER4, build_dir, wait_until
-from netsite.manager import Manager
 from wire import (Pair, access_records, background, ends_in_reset, read_exactly, read_header, receive_stream,
                   reset, send_stream)
 
@@ -486,13 +485,6 @@ def test_memory_and_descriptors_come_back(site, gateway, server):
 
 
 # ---- a service manager with a descriptor store -----------------------------------------------------
-
-@pytest.fixture
-def manager(site):
-    made = Manager(site)
-    yield made
-    made.close()
-
 
 def test_supervisor_killed_and_started_again(site, manager, server):
     """Nobody is refused while there is none, and live connections go on behind the next one."""

@@ -10,7 +10,7 @@ import pytest
 from netload import EchoServer
 from netsite import BACKENDS, GATEWAY6, SERVER4, build_dir, wait_until
 from test_succession import DATAGRAMS, FRONT, PORT, alone, config, control, load, ready, script, write_config
-from wire import read_exactly
+from wire import echoes
 
 # A program that finds in its estate what the release before it does not have, and goes on as the gateway.
 LATER = """
@@ -100,11 +100,6 @@ def with_datagrams(site, more=""):
         listener "d" {{ bind = "[{GATEWAY6}]:{DATAGRAMS}" pool = "d" protocol = udp }}
         pool "d" {{ backend "{SERVER4}:{DATAGRAMS}" {{}} }}
         {more}""")
-
-
-def echoes(client, word):
-    client.sendall(word)
-    return read_exactly(client, len(word)) == word
 
 
 def datagrams(namespace, family):

@@ -10,9 +10,8 @@ import pytest
 from control import ctl
 from netload import EchoServer
 from netsite import BACKENDS, GATEWAY6, build_dir, wait_until
-from netsite.manager import Manager
 from test_succession import FRONT, PORT, alone, config, control, is_alive, load, ready, reload, script, write_config
-from wire import read_exactly
+from wire import echoes
 
 # Takes the address on which the next image is to listen, and stays.
 TAKE = """
@@ -59,23 +58,11 @@ def server(site):
     made.close()
 
 
-@pytest.fixture
-def manager(site):
-    made = Manager(site)
-    yield made
-    made.close()
-
-
 def program(site, name, spoil):
     """One that is good in its trial; when it is executed in earnest, the words of a shell come first."""
     copy = site.dir / f"{name}-sixgated"
     shutil.copy(build_dir() / "sixgated", copy)
     return script(site, name, f'if [ -z "$SIXGATE_TRIAL" ]; then {spoil}\nfi\nexec {copy} "$@"')
-
-
-def echoes(client, word):
-    client.sendall(word)
-    return read_exactly(client, len(word)) == word
 
 
 def python(site, name, text):

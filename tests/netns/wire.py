@@ -27,6 +27,12 @@ def read_exactly(connection, count):
     return bytes(data)
 
 
+def echoes(client, word):
+    """Whether an echo server behind it is reached and says just the same."""
+    client.sendall(word)
+    return read_exactly(client, len(word)) == word
+
+
 def read_header(connection):
     """Reads a version 2 header and no byte more."""
     raw = read_exactly(connection, 16)
